@@ -19,6 +19,7 @@ from tfleet.contract.names import PROXY_PORT
 from tfleet.contract.ticket_keys import BadKeyFileError, read_keys
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.lazy_commands import UNKNOWN_VARIABLES
+from tfleet.deploy.local.jobs_plan import jobs_plan, up_jobs_option
 from tfleet.deploy.local.messages import photo, program, unreachable_registry_warning
 from tfleet.deploy.local.plan import LOOPBACK, FleetPlan, ProxyPlan, SharedOptions, WorkersPlan
 from tfleet.deploy.local.ports import PortTakenError, free_ports, reachable
@@ -103,6 +104,7 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
 @registry_data_dir_option
 @ticket_key_file_option
 @work_options
+@up_jobs_option
 @log_format_option
 @log_level_option
 @click.pass_context
@@ -117,6 +119,7 @@ def up(ctx: click.Context, /, **options: Any) -> None:
       tfleet up
       tfleet up --workers 4 --mode p2p --port 8080
       tfleet up --host 0.0.0.0
+      tfleet up --jobs
       tfleet up --model path/to/model/3 --registry consul://127.0.0.1:8500
       tfleet up --models path/to/models --workers-per-model 2
       tfleet up --model output_graph.pb --labels output_labels.txt --input-layer DecodeJpeg/contents:0
@@ -150,7 +153,10 @@ def up(ctx: click.Context, /, **options: Any) -> None:
         registry=registry,
         service=chosen.service,
         shared=SharedOptions(
-            replace(logs, format=_log_format(logs.format)), chosen.registry_token_file, own.ticket_key_file
+            replace(logs, format=_log_format(logs.format)),
+            chosen.registry_token_file,
+            own.ticket_key_file,
+            jobs_plan(own.jobs, address.port),
         ),
         drain_timeout_s=own.drain_timeout_s,
         repository=repository,
@@ -179,6 +185,7 @@ class UpOptions:
     mode: Mode
     ticket_key_file: Path | None
     drain_timeout_s: float
+    jobs: str | None
 
 
 @dataclass(frozen=True, slots=True)

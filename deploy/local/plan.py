@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tfleet.contract.address import LOCALHOST, Address, is_loopback, is_unspecified
+from tfleet.deploy.local.jobs_plan import JobsPlan
 from tfleet.deploy.local.repository.source import ModelSource
 from tfleet.discovery.data_folder import IN_MEMORY
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
@@ -61,6 +62,7 @@ class SharedOptions:
     logs: LogSettings
     registry_token_file: Path | None = None
     ticket_key_file: Path | None = None
+    jobs: JobsPlan | None = None
 
 
 def worker_cpus(cpus: int, workers: int) -> dict[str, str]:
@@ -119,6 +121,7 @@ class FleetPlan:
             *(() if self.proxy.admin_port is None else ("--admin-port", str(self.proxy.admin_port))),
             *("--listeners", str(self.proxy.listeners)),
             *self.proxy.options,
+            *self._jobs(),
             *self._common(),
         )
 
@@ -135,7 +138,8 @@ class FleetPlan:
         """
         proxy = self.proxy
         host = proxy.address.host if proxy.mode == "p2p" and not is_loopback(proxy.address.host) else LOOPBACK
-        argv = ("worker", "--host", host, "--port", "0", *model, *self.workers.options, *self._common())
+        where = ("--host", host, "--port", "0")
+        argv = ("worker", *where, *model, *self.workers.options, *self._jobs(), *self._common())
         return self._spec(name, *argv)
 
     def child_environ(self, environ: Mapping[str, str], cpus: int) -> dict[str, str]:
@@ -156,6 +160,9 @@ class FleetPlan:
         drain = ("--drain-timeout", f"{self.drain_timeout_s:g}")
         tickets = ("--ticket-key-file", str(key_file)) if (key_file := self.shared.ticket_key_file) else ()
         return ("--registry", registry, *self._token(), "--service", self.service, *drain, *tickets)
+
+    def _jobs(self) -> tuple[str, ...]:
+        return self.shared.jobs.options if self.shared.jobs else ()
 
     def _token(self) -> tuple[str, ...]:
         token_file = self.shared.registry_token_file

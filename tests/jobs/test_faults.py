@@ -69,7 +69,7 @@ async def test_a_job_that_kills_workers_condemns_no_other(tmp_path: Path) -> Non
 async def test_a_list_loses_images_and_our_queue_does_not(
     redis: RedisServer, service: str, shard: Shard
 ) -> None:
-    """The usual way, with two consumers, is LRANGE, predict, SET, LTRIM: both read the same heads, and trim."""
+    """The usual way with two consumers is LRANGE, predict, SET, LTRIM: both read the same heads, and trim."""
     images = 320
     lost = await _lost_by_a_list(shard, images)
     print(f"{lost} of {images} images are lost by the list")
