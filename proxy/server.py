@@ -34,7 +34,7 @@ from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.balancing.worker_collector import WorkerCollector
 from tfleet.proxy.balancing.worker_table import WorkerTable
 from tfleet.proxy.forwarding.forwarder import Forwarder
-from tfleet.proxy.jobs.serving import jobs_or, serving_jobs
+from tfleet.proxy.jobs.serving import ServedJobs, jobs_or, serving_jobs
 from tfleet.proxy.p2p.direct_response import DirectResponse
 from tfleet.proxy.p2p.local_networks import NetworkView
 from tfleet.proxy.p2p.lookup import Lookup
@@ -183,17 +183,22 @@ async def serve_clients(
         route = _handler(settings, router, tickets, view, access_log, forwarder.handle, own)
         if settings.jobs is not None:
             served = serving_jobs(settings, settings.jobs, router, connections, access_log)
-            jobs = await stack.enter_async_context(served)
-            await stack.enter_async_context(background_tasks(*jobs.tasks))
-            route = jobs_or(jobs.handler, route)
+            route = jobs_or(await _run_jobs(stack, served), route)
         server = proxy_server(route, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
-        drain_s = settings.drain.timeout_s
-        port = listening(
-            server, listen.address, option="--port", drain_timeout_s=drain_s, shared_port=shared_port
-        )
+        where, drain_s = listen.address, settings.drain.timeout_s
+        port = listening(server, where, option="--port", drain_timeout_s=drain_s, shared_port=shared_port)
         address = await stack.enter_async_context(port)
         yield ServingProxy(address, admin, workers, server.admission, metrics)
+
+
+async def _run_jobs(
+    stack: contextlib.AsyncExitStack, served: contextlib.AbstractAsyncContextManager[ServedJobs]
+) -> Handler:
+    """Run the queue of jobs until the stack ends. Returns what answers the requests for it."""
+    jobs = await stack.enter_async_context(served)
+    await stack.enter_async_context(background_tasks(*jobs.tasks))
+    return jobs.handler
 
 
 def _metrics(router: ModelRouter, loop: asyncio.AbstractEventLoop) -> ProxyMetrics:

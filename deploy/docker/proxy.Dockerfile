@@ -8,7 +8,7 @@ RUN python -m venv --without-pip /opt/tfleet \
     && pip install --no-cache-dir --root-user-action=ignore 'setuptools>=77'
 COPY pyproject.toml constraints.txt deploy/docker/requirements.py ./
 # The client's, too: for `docker compose exec proxy tfleet status`, and drain and prune.
-RUN python requirements.py proxy client > requirements.txt \
+RUN python requirements.py proxy client jobs > requirements.txt \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
         -c constraints.txt -r requirements.txt
 

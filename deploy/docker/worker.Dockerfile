@@ -10,7 +10,7 @@ RUN python -m venv --without-pip /opt/tfleet \
 COPY pyproject.toml constraints.txt deploy/docker/requirements.py ./
 # worker-gpu brings CUDA; docker is for `--advertise-wan docker`, url for models from URLs.
 ARG EXTRA=worker
-RUN python requirements.py "$EXTRA" docker url > requirements.txt \
+RUN python requirements.py "$EXTRA" docker jobs url > requirements.txt \
     && pip --python /opt/tfleet/bin/python install --no-cache-dir --root-user-action=ignore \
         -c constraints.txt -r requirements.txt \
     && rm -rf /opt/tfleet/lib/python3*/site-packages/tensorflow/include

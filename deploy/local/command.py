@@ -118,8 +118,7 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     \b
       tfleet up
       tfleet up --workers 4 --mode p2p --port 8080
-      tfleet up --host 0.0.0.0
-      tfleet up --jobs
+      tfleet up --host 0.0.0.0 --jobs
       tfleet up --model path/to/model/3 --registry consul://127.0.0.1:8500
       tfleet up --models path/to/models --workers-per-model 2
       tfleet up --model output_graph.pb --labels output_labels.txt --input-layer DecodeJpeg/contents:0
@@ -147,17 +146,18 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     # Last of the checks, right before the processes bind the ports: others could take them in between.
     address, admin_port, registry = _free_addresses(Address(own.host, own.port), own.admin_port, registry)
     proxy_options = arguments_for(ctx, options.keys() & _SHARED_WITH_PROXY)
+    shared = SharedOptions(
+        replace(logs, format=_log_format(logs.format)),
+        chosen.registry_token_file,
+        own.ticket_key_file,
+        jobs_plan(own.jobs, address.port),
+    )
     fleet = FleetPlan(
         proxy=ProxyPlan(address, own.mode, own.listeners, admin_port, proxy_options),
         workers=starts.plan(worker_options, several=repository is not None),
         registry=registry,
         service=chosen.service,
-        shared=SharedOptions(
-            replace(logs, format=_log_format(logs.format)),
-            chosen.registry_token_file,
-            own.ticket_key_file,
-            jobs_plan(own.jobs, address.port),
-        ),
+        shared=shared,
         drain_timeout_s=own.drain_timeout_s,
         repository=repository,
     )
@@ -165,13 +165,15 @@ def up(ctx: click.Context, /, **options: Any) -> None:
     if isinstance(registry, ConsulRegistry) and not reachable(registry.address):
         console.say(unreachable_registry_warning(registry))
     here = Path.cwd()
-    # Without the unknown variables: each of the processes would warn of them again.
-    known = {
-        name: value for name, value in os.environ.items() if name not in ctx.meta.get(UNKNOWN_VARIABLES, ())
-    }
-    environ = fleet.child_environ(known, usable_cpus())
+    environ = fleet.child_environ(_known_variables(ctx), usable_cpus())
     running = run_fleet(fleet, console, environ, image=photo(here), tfleet=program(sys.argv[0], here))
     sys.exit(asyncio.run(running))
+
+
+def _known_variables(ctx: click.Context) -> dict[str, str]:
+    """The environment without the unknown variables: each of the processes would warn of them again."""
+    unknown = ctx.meta.get(UNKNOWN_VARIABLES, ())
+    return {name: value for name, value in os.environ.items() if name not in unknown}
 
 
 @dataclass(frozen=True, slots=True)
