@@ -26,6 +26,7 @@ from tfleet.jobs.job import JobRequest, JobTarget, JobTimes
 from tfleet.proxy.balancing.versions import Wanted
 from tfleet.proxy.model_target import read_model_target, target_for
 
+_POST: Final = b"POST"
 _NAMES: Final = ("model", "version", "label")
 _KEPT_HEADERS: Final = ("Accept", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length")
 MAX_WAIT_S: Final = 60
@@ -45,7 +46,7 @@ class SubmissionTarget:
     def for_worker(self, target: JobTarget) -> str:
         """The target for a worker of this version."""
         raw = self.worker_target.encode()
-        return target_for(read_model_target(raw), raw, target.version).decode()
+        return target_for(read_model_target(_POST, raw), raw, target.version).decode()
 
 
 def read_jobs_target(query: str) -> SubmissionTarget:
@@ -71,7 +72,7 @@ def read_queued_target(target: str) -> SubmissionTarget:
     path, _, query = target.partition("?")
     rest = urlencode([pair for pair in _pairs(query) if pair[0] != QUEUE])
     worker_target = path + (f"?{rest}" if rest else "")
-    return SubmissionTarget(read_model_target(worker_target.encode()).wanted, worker_target)
+    return SubmissionTarget(read_model_target(_POST, worker_target.encode()).wanted, worker_target)
 
 
 def is_queued(query: bytes) -> bool:
