@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
@@ -63,6 +64,8 @@ class JobOptions:
     max_jobs_bytes: int
     job_timeout_s: float
     job_result_ttl_s: float
+    job_callback_allow: tuple[str, ...] = ()
+    job_callback_key_file: Path | None = None
 
     @property
     def limits(self) -> JobLimits:
@@ -110,6 +113,18 @@ def job_limit_options(command: _F) -> _F:
                 type=click.FloatRange(min=1, max=7 * 24 * 3600),
                 default=DEFAULT_RESULT_TTL_S,
                 help="Seconds for which the answer of a job is kept; after that it is 410.",
+            ),
+            click.option(
+                "--job-callback-allow",
+                multiple=True,
+                metavar="URL",
+                help="What an X-Callback-Url may begin with, as https://hooks.example.com/jobs/; may be "
+                "repeated.  [default: no callbacks]",
+            ),
+            click.option(
+                "--job-callback-key-file",
+                type=click.Path(path_type=Path),
+                help="File with the key that signs callbacks, in the form of a ticket key file.",
             ),
         )
     ):

@@ -38,12 +38,14 @@ from tfleet.jobs.scripts.renew import RENEW
 from tfleet.jobs.scripts.retry import RETRY
 from tfleet.jobs.scripts.script import GROUP
 from tfleet.jobs.scripts.submit import SUBMIT
+from tfleet.jobs.scripts.take_callbacks import TAKE_CALLBACKS
 
 if TYPE_CHECKING:  # importing it for real imports redis-py
     from tfleet.jobs.redis_connection import RedisConnection
 
 DEAD_AT: Final = 3
 """The delivery at which a job is dead."""
+MOST_CALLBACK_TRIES: Final = 8
 KEEP_DEAD_MS: Final = 7 * 24 * 3600 * 1000
 SETTLED_CHANNEL: Final = "settled"
 _EXPIRED_AT_ONCE: Final = 100
@@ -170,6 +172,15 @@ class Shard:
     async def expire(self) -> int:
         """Settle and forget what is due, a hundred of each at the most. Returns how many there were."""
         return int(await self.connection.run(EXPIRE, _EXPIRED_AT_ONCE))
+
+    async def take_callbacks(self, most: int, try_ms: int) -> list[tuple[str, str]]:
+        """Take callbacks that are due: id and URL of each. They are due again later, until `end_callback`."""
+        found = await self.connection.run(TAKE_CALLBACKS, most, MOST_CALLBACK_TRIES, try_ms)
+        return [(job_id.decode(), url.decode()) for job_id, url in found]
+
+    async def end_callback(self, job_id: str) -> None:
+        """The callback of a job was received."""
+        await self._command("ZREM", f"{self._prefix}callbacks", job_id)
 
     async def retry(self, job_id: str, timeout_ms: int) -> bool:
         """Queue a dead job again. False if there is no such job, or if it is not dead."""

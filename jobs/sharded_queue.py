@@ -49,6 +49,11 @@ class ShardedQueue:
         return f"<ShardedQueue {self._watches}>"
 
     @property
+    def shards(self) -> tuple[Shard, ...]:
+        """All shards, whether they answer or not."""
+        return tuple(watch.shard for watch in self._watches)
+
+    @property
     def tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         """What has to run as long as the queue is used; all of it is endless."""
         return [task for watch in self._watches for task in (watch.listen, watch.expire)]

@@ -12,7 +12,7 @@ import uvloop
 from tfleet.contract.address import LOCALHOST, Address
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import PROXY_PORT
-from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile
+from tfleet.contract.ticket_keys import BadKeyFileError, KeyFile, read_keys
 from tfleet.discovery.embedded import KeyValueFileError
 from tfleet.discovery.options import (
     PORT,
@@ -35,6 +35,7 @@ from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import CannotListenError
 from tfleet.jobs.options import JobOptions, job_limit_options, jobs_option
 from tfleet.jobs.redis_url import RedisUrl
+from tfleet.proxy.jobs.callbacks import AllowedUrl, BadCallbackPrefixError
 from tfleet.proxy.multiprocess.parent import serve_together
 from tfleet.proxy.options import listeners_option, mode_option
 from tfleet.proxy.server import run_proxy
@@ -248,7 +249,17 @@ def _jobs(redis: tuple[RedisUrl, ...], options: JobOptions, max_body_bytes: int)
     if not redis:
         return None
     options.check_body(max_body_bytes)
-    return JobSettings(redis, options.limits, options.times)
+    allowed, key_file = options.job_callback_allow, options.job_callback_key_file
+    if bool(allowed) != (key_file is not None):
+        raise click.UsageError("--job-callback-allow and --job-callback-key-file need each other")
+    try:
+        for each in allowed:
+            AllowedUrl.parse(each)
+    except BadCallbackPrefixError as error:
+        raise click.UsageError(f"--job-callback-allow: {error}") from error
+    if key_file is not None:
+        read_keys(key_file)
+    return JobSettings(redis, options.limits, options.times, allowed, key_file)
 
 
 def _discovery(options: RegistryOptions, advertise: Address | None) -> DiscoverySettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
 from tfleet.contract.address import Address
@@ -96,11 +97,17 @@ class BalancingSettings:
 
 @dataclass(frozen=True, slots=True)
 class JobSettings:
-    """The Redis that keep jobs, the limits of each, and the times of a job that names none."""
+    """The Redis that keep jobs, the limits of each, and the times of a job that names none.
+
+    `callbacks` are the URLs that a callback may begin with, and `callback_key_file` has the keys that
+    sign what is sent there.
+    """
 
     redis: tuple[RedisUrl, ...]
     limits: JobLimits
     times: JobTimes
+    callbacks: tuple[str, ...] = ()
+    callback_key_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

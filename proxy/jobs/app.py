@@ -34,6 +34,7 @@ from tfleet.jobs.job import JobRecord, JobTimes, NewJob
 from tfleet.jobs.sharded_queue import ShardedQueue
 from tfleet.proxy.admin.middleware import allow_origins, logged, request_id_of
 from tfleet.proxy.jobs.answers import accepted, job_response, list_document, queue_problem
+from tfleet.proxy.jobs.callbacks import CALLBACK_URL, AllowedUrl, checked_callback
 from tfleet.proxy.jobs.submission import (
     SubmissionTarget,
     read_jobs_target,
@@ -71,11 +72,14 @@ class JobPages:
     targets: JobTargets
     times: JobTimes
     queued_ms: int
+    callbacks: tuple[AllowedUrl, ...] = ()
 
     async def submit(self, request: web.Request) -> web.Response:
         """`POST /jobs`."""
         target = read_jobs_target(request.query_string)
-        record = await self._submitted(request, target, self.times, read_key(request.headers))
+        callback = checked_callback(request.headers.get(CALLBACK_URL), self.callbacks)
+        key = read_key(request.headers)
+        record = await self._submitted(request, target, self.times, key=key, callback=callback)
         return accepted(record) if record.state.is_open else job_response(record)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -100,7 +104,7 @@ class JobPages:
         """`POST PATH?queue=1`."""
         target = read_queued_target(request.raw_path)
         default = JobTimes(self.queued_ms, self.times.keep_ms)
-        record = await self._submitted(request, target, default, "")
+        record = await self._submitted(request, target, default)
         job_id, moments = record.id, record.moments
         limit_s = (moments.deadline_ms - moments.submitted_ms) / 1000
         try:
@@ -113,13 +117,19 @@ class JobPages:
         return job_response(record)
 
     async def _submitted(
-        self, request: web.Request, target: SubmissionTarget, default: JobTimes, key: str
+        self,
+        request: web.Request,
+        target: SubmissionTarget,
+        default: JobTimes,
+        *,
+        key: str = "",
+        callback: str = "",
     ) -> JobRecord:
         times = read_times(request.headers, default)
         found = self.targets.find(target.wanted, _head_of(request))
         body = worker_request(target, found, request.headers, await request.read())
         headers = {**body.headers, REQUEST_ID: request_id_of(request)}
-        job = NewJob(type(body)(body.target, headers, body.body), found, times, key)
+        job = NewJob(type(body)(body.target, headers, body.body), found, times, key, callback)
         return await self.queue.read(await self.queue.submit(job))
 
     async def _forget(self, job_id: str, *, settled: bool) -> None:

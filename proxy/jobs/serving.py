@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
+import aiohttp
+
+from tfleet.contract.ticket_keys import KeyFile
 from tfleet.httpd.http1.request import RequestHead
 from tfleet.httpd.interfaces import Client, Handler, OpenRequest
 from tfleet.httpd.listen import CannotListenError
@@ -18,6 +21,7 @@ from tfleet.proxy.admin.page_server import page_server
 from tfleet.proxy.admin.socket_folder import NoSocketFolderError
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.jobs.app import JobPages, make_jobs_app
+from tfleet.proxy.jobs.callbacks import AllowedUrl, CallbackSender
 from tfleet.proxy.jobs.submission import MAX_TIMEOUT_MS, is_queued, jobs_path
 from tfleet.proxy.jobs.target import JobTargets
 from tfleet.proxy.settings import JobSettings, ProxySettings
@@ -27,6 +31,7 @@ from tfleet.proxy.upstream.connection_pool import WorkerConnections
 _MARGIN_S: Final = 15.0
 """For Redis that answers late, on top of the time that a caller waits."""
 _POST: Final = b"POST"
+_RELOAD_EVERY_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,8 @@ async def serving_jobs(
     """Serve jobs inside the block. Raises CannotListenError."""
     limits = settings.limits
     queue = ShardedQueue(shards_of(jobs.redis, settings.discovery.service), jobs.limits)
-    pages = JobPages(queue, JobTargets(router), jobs.times, int(limits.timeout_s * 1000))
+    allowed = tuple(map(AllowedUrl.parse, jobs.callbacks))
+    pages = JobPages(queue, JobTargets(router), jobs.times, int(limits.timeout_s * 1000), allowed)
     app = make_jobs_app(
         pages,
         access_log,
@@ -67,7 +73,25 @@ async def serving_jobs(
         forwarder = PageForwarder(
             socket, connections, page_limits, access_log, settings.cors, asyncio.get_running_loop()
         )
-        yield ServedJobs(forwarder, queue.tasks)
+        tasks = queue.tasks
+        if jobs.callback_key_file is not None:
+            keys = await asyncio.to_thread(KeyFile, jobs.callback_key_file)
+            session = await stack.enter_async_context(aiohttp.ClientSession())
+            tasks += _callback_tasks(queue, session, keys)
+        yield ServedJobs(forwarder, tasks)
+
+
+def _callback_tasks(
+    queue: ShardedQueue, session: aiohttp.ClientSession, keys: KeyFile
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """What sends callbacks, and reads the keys again when their file changes."""
+
+    async def reload() -> None:
+        while True:
+            await asyncio.sleep(_RELOAD_EVERY_S)
+            await asyncio.to_thread(keys.current)
+
+    return [reload, *(CallbackSender(shard, session, lambda: keys.keys).run for shard in queue.shards)]
 
 
 def jobs_or(jobs: Handler, otherwise: Handler) -> Handler:

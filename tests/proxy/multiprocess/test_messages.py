@@ -1,6 +1,7 @@
 import asyncio
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from tfleet.discovery.plan import Canary, Plan
 from tfleet.discovery.plan_watch import Plans
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry
 from tfleet.discovery.reported_versions import ReportedVersion, VersionState
+from tfleet.jobs.job import JobLimits, JobTimes
+from tfleet.jobs.redis_url import read_redis_urls
 from tfleet.proxy.balancing.versions import ModelVersion
 from tfleet.proxy.multiprocess.json_codec import JsonError
 from tfleet.proxy.multiprocess.messages import (
@@ -36,12 +39,20 @@ from tfleet.proxy.multiprocess.messages import (
     receive,
     send,
 )
+from tfleet.proxy.settings import JobSettings
 from tfleet.proxy.telemetry.metrics import exposition
 from tfleet.runtime.log import LogSettings
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 TLS = Tls(ca_file=Path("/ca.pem"), verify=False, server_name="consul")
+JOBS = JobSettings(
+    read_redis_urls("redis://:secret@a,redis://b/1"),
+    JobLimits(1, 2),
+    JobTimes(3, 4),
+    ("https://a.example/",),
+    Path("/key"),
+)
 START = Start(
     number=1,
     settings=settings(
@@ -67,7 +78,14 @@ START = Start(
 MESSAGES = [
     START,
     Start(
-        2, settings(), None, None, KnownFleet(), Path("/pages"), "tfleet-proxy-1", LogSettings(level="debug")
+        2,
+        replace(settings(), jobs=JOBS),
+        None,
+        None,
+        KnownFleet(),
+        Path("/pages"),
+        "tfleet-proxy-1",
+        LogSettings(level="debug"),
     ),
     Listening(Address("127.0.0.1", 1)),
     Ready(),

@@ -1,0 +1,170 @@
+"""Callbacks: which URLs a job may name, what is sent there, and sending it.
+
+- A URL has to begin with one that the operator allows: scheme, host and port are the same, and the path is
+  below it. Without any, jobs with a callback are refused.
+- Redirects are not followed: they could lead anywhere.
+- What is sent is signed: `X-Tfleet-Signature: t=SECONDS,v1=HEX`, the HMAC-SHA256 of `SECONDS.BODY`.
+- A callback is sent until it is answered with 2xx, eight times at the most, with pauses that double. A
+  receiver may get it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+import aiohttp
+import structlog
+
+from tfleet.contract.names import JOB, JOB_STATE, JOBS_PATH
+from tfleet.contract.problem import Problem, ProblemError
+from tfleet.contract.ticket import TicketKeys
+from tfleet.jobs.document import job_document
+from tfleet.jobs.errors import JobsUnavailableError
+from tfleet.jobs.job import JobRecord
+from tfleet.jobs.shard import Shard
+
+CALLBACK_URL: Final = "X-Callback-Url"
+SIGNATURE: Final = "X-Tfleet-Signature"
+_MOST_URL_CHARS: Final = 2000
+_AT_ONCE: Final = 16
+_TIMEOUT_S: Final = 10.0
+_LOOK_EVERY_S: Final = 1.0
+_PORTS: Final = {"http": 80, "https": 443}
+_NONE_ALLOWED: Final = Problem(
+    400, f"this fleet sends no callbacks: leave {CALLBACK_URL} out, or see --job-callback-allow"
+)
+
+
+class BadCallbackPrefixError(ValueError):
+    """A value of `--job-callback-allow` that can't be used. One line says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedUrl:
+    """What a callback may begin with. The path ends with a slash."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, text: str) -> AllowedUrl:
+        """Read a value of the option. Raises BadCallbackPrefixError."""
+        parts = _parts(text)
+        if parts is None or parts.query:
+            raise BadCallbackPrefixError(f"{text[:100]!r} is no URL as http://HOST[:PORT][/PATH]")
+        path = parts.path if parts.path.endswith("/") else f"{parts.path}/"
+        return cls(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme], path)
+
+    def allows(self, parts: SplitResult) -> bool:
+        """Whether a URL begins with this."""
+        here = (parts.scheme, parts.hostname, parts.port or _PORTS[parts.scheme])
+        return here == (self.scheme, self.host, self.port) and f"{parts.path}/".startswith(self.path)
+
+
+def checked_callback(url: str | None, allowed: Sequence[AllowedUrl]) -> str:
+    """The URL of a callback; empty if there is none. Raises ProblemError (400)."""
+    if url is None:
+        return ""
+    if not allowed:
+        raise ProblemError(_NONE_ALLOWED)
+    parts = _parts(url)
+    if parts is None or not any(each.allows(parts) for each in allowed):
+        raise ProblemError(Problem(400, f"{CALLBACK_URL} is not among the URLs of --job-callback-allow"))
+    return url
+
+
+def callback_request(record: JobRecord, key: bytes, now_s: int) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of a callback."""
+    status = {} if record.answer is None else {"status": record.answer.status}
+    document = {**job_document(record), **status, "location": f"{JOBS_PATH}/{record.id}"}
+    body = json.dumps(document).encode()
+    mac = hmac.new(key, f"{now_s}.".encode() + body, hashlib.sha256).hexdigest()
+    headers = {
+        "Content-Type": "application/json",
+        JOB: record.id,
+        JOB_STATE: record.state.value,
+        SIGNATURE: f"t={now_s},v1={mac}",
+    }
+    return body, headers
+
+
+class CallbackSender:
+    """Sends the callbacks of one shard. Any proxy may send any callback. `keys` gives the current keys."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        session: aiohttp.ClientSession,
+        keys: Callable[[], TicketKeys],
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._shard = shard
+        self._session = session
+        self._keys = keys
+        self._clock = clock
+        self._log: Any = structlog.get_logger()
+
+    def __repr__(self) -> str:
+        return f"<CallbackSender {self._shard!r}>"
+
+    async def run(self) -> None:
+        """Send what is due. Endless."""
+        while True:
+            taken: list[tuple[str, str]] = []
+            try:
+                taken = await self._shard.take_callbacks(_AT_ONCE, int(_TIMEOUT_S * 1000))
+                await asyncio.gather(*(self._send(job_id, url) for job_id, url in taken))
+            except JobsUnavailableError as error:  # the shard's watch says so in the log
+                self._log.debug("no callbacks can be sent", error=str(error))
+            if not taken:
+                await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _send(self, job_id: str, url: str) -> None:
+        record = await self._shard.read(job_id)
+        if record is None:
+            return
+        body, headers = callback_request(record, self._keys().secrets[0], int(self._clock()))
+        limit = aiohttp.ClientTimeout(total=_TIMEOUT_S)
+        try:
+            async with self._session.post(
+                url, data=body, headers=headers, allow_redirects=False, timeout=limit
+            ) as answer:
+                ok, why = answer.ok and answer.status < _REDIRECT, f"status {answer.status}"
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            ok, why = False, str(error) or type(error).__name__
+        if ok:
+            await self._shard.end_callback(job_id)
+        else:
+            self._log.warning("a callback was not received, retrying", job=job_id, error=why)
+
+
+_REDIRECT: Final = 300
+
+
+def _parts(text: str) -> SplitResult | None:
+    """The parts of a URL; None where it is none, or one that could be read in two ways."""
+    if not (text.isascii() and text.isprintable() and len(text) <= _MOST_URL_CHARS):
+        return None
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    odd = (
+        parts.username is not None
+        or parts.fragment
+        or "\\" in text
+        or "/.." in parts.path
+        or "%" in parts.path
+    )
+    return parts if parts.scheme in _PORTS and parts.hostname and not odd else None
