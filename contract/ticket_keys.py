@@ -94,17 +94,17 @@ class KeyFile:
         return keys
 
 
-def read_keys(path: Path) -> TicketKeys:
-    """Read the keys from the file. Raises BadKeyFileError."""
+def read_keys(path: Path, option: str = "--ticket-key-file") -> TicketKeys:
+    """Read the keys from the file that `option` names. Raises BadKeyFileError."""
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise BadKeyFileError(f"--ticket-key-file {path}: {reason}; {_HINT.format(path)}") from error
+        raise BadKeyFileError(f"{option} {path}: {reason}; {_HINT.format(path)}") from error
     keys = [line.strip() for line in content.splitlines() if line.strip()]
     if fault := _fault(content, keys):
-        raise BadKeyFileError(f"--ticket-key-file {path}: {fault}; {_HINT.format(path)}")
+        raise BadKeyFileError(f"{option} {path}: {fault}; {_HINT.format(path)}")
     return TicketKeys(tuple(keys))
 
 

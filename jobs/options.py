@@ -58,8 +58,9 @@ visibility_option: Final = click.option(
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """The values of `job_limit_options`."""
+    """The values of `jobs_option` and `job_limit_options`."""
 
+    jobs: tuple[RedisUrl, ...]
     max_jobs: int
     max_jobs_bytes: int
     job_timeout_s: float

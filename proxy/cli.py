@@ -34,7 +34,6 @@ from tfleet.httpd.admission import ConnectionLimits
 from tfleet.httpd.drain import DrainTimes
 from tfleet.httpd.listen import CannotListenError
 from tfleet.jobs.options import JobOptions, job_limit_options, jobs_option
-from tfleet.jobs.redis_url import RedisUrl
 from tfleet.proxy.jobs.callbacks import AllowedUrl, BadCallbackPrefixError
 from tfleet.proxy.multiprocess.parent import serve_together
 from tfleet.proxy.options import listeners_option, mode_option
@@ -67,7 +66,6 @@ class ProxyOptions:
     advertise: Address | None
     ticket_key_file: Path | None
     cors_origins: tuple[str, ...]
-    jobs: tuple[RedisUrl, ...]
 
 
 @click.command(context_settings={"show_default": True})
@@ -215,7 +213,7 @@ def proxy(
             limits=limits,
             ticket_keys=KeyFile(options.ticket_key_file) if options.ticket_key_file else None,
             drain=drain,
-            jobs=_jobs(options.jobs, job_options, limits.max_body_bytes),
+            jobs=_jobs(job_options, limits.max_body_bytes),
         )
         if listeners == 1:
             uvloop.run(run_proxy(settings))
@@ -245,8 +243,8 @@ def _listen(options: ProxyOptions, limits: ConnectionLimits) -> ListenSettings:
     )
 
 
-def _jobs(redis: tuple[RedisUrl, ...], options: JobOptions, max_body_bytes: int) -> JobSettings | None:
-    if not redis:
+def _jobs(options: JobOptions, max_body_bytes: int) -> JobSettings | None:
+    if not options.jobs:
         return None
     options.check_body(max_body_bytes)
     allowed, key_file = options.job_callback_allow, options.job_callback_key_file
@@ -258,8 +256,8 @@ def _jobs(redis: tuple[RedisUrl, ...], options: JobOptions, max_body_bytes: int)
     except BadCallbackPrefixError as error:
         raise click.UsageError(f"--job-callback-allow: {error}") from error
     if key_file is not None:
-        read_keys(key_file)
-    return JobSettings(redis, options.limits, options.times, allowed, key_file)
+        read_keys(key_file, "--job-callback-key-file")
+    return JobSettings(options.jobs, options.limits, options.times, allowed, key_file)
 
 
 def _discovery(options: RegistryOptions, advertise: Address | None) -> DiscoverySettings:

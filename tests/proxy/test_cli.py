@@ -42,3 +42,18 @@ def test_help_shows_examples() -> None:
     text = proxy("--help").stdout
     for taught in ("tfleet worker", "consul://", "p2p", "round-robin", "12480"):
         assert taught in text
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--jobs", "http://u:secret@host"), "begins with none of"),
+        (("--jobs", "redis://host", "--max-jobs-bytes", "1000"), "has no room for a body"),
+        (("--jobs", "redis://host", "--job-callback-allow", "https://a/"), "need each other"),
+    ],
+)
+def test_jobs_that_can_not_work_are_refused(options: tuple[str, ...], why: str) -> None:
+    done = proxy(*options)
+    assert done.returncode == 2
+    assert why in done.stderr
+    assert "secret" not in done.stderr
