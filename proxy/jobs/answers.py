@@ -32,10 +32,10 @@ def job_response(record: JobRecord) -> web.Response:
 
 
 def accepted(record: JobRecord) -> web.Response:
-    """202 with the state of the job, and where its answer will be."""
+    """202 with the state of the job, and where its answer is or will be."""
     headers = {
         "Location": f"{JOBS_PATH}/{record.id}",
-        "Retry-After": "1",
+        **({"Retry-After": "1"} if record.state.is_open else {}),
         JOB: record.id,
         JOB_STATE: record.state.value,
         **_NO_STORE,

@@ -79,8 +79,8 @@ class JobPages:
         target = read_jobs_target(request.query_string)
         callback = checked_callback(request.headers.get(CALLBACK_URL), self.callbacks)
         key = read_key(request.headers)
-        record = await self._submitted(request, target, self.times, key=key, callback=callback)
-        return accepted(record) if record.state.is_open else job_response(record)
+        # 202 also where it has its answer by now: a client need not tell a fast worker from a slow one.
+        return accepted(await self._submitted(request, target, self.times, key=key, callback=callback))
 
     async def show(self, request: web.Request) -> web.Response:
         """`GET /jobs/ID`."""

@@ -123,13 +123,18 @@ async def test_one_key_is_one_job(client: aiohttp.ClientSession) -> None:
         assert "Idempotency-Key" in (await other.json())["detail"]
 
 
-async def test_a_key_gives_the_answer_that_is_there(client: aiohttp.ClientSession, shard: Shard) -> None:
+async def test_a_submission_is_202_even_if_it_is_answered(
+    client: aiohttp.ClientSession, shard: Shard
+) -> None:
+    """A fast worker, or a key that was sent before."""
     key = {"Idempotency-Key": "k"}
     location = await submit(client, b"1", **{"Idempotency-Key": "k"})
     async with answering(shard, echo):
         assert await status(client, "GET", f"{location}?wait=30") == 200
     async with client.post(FLOWERS, data=b"1", headers=key) as again:
-        assert (again.status, await again.read()) == (200, b"1")
+        assert (again.status, again.headers["Location"]) == (202, location)
+        assert again.headers["X-Job-State"] == "done"
+        assert "Retry-After" not in again.headers
 
 
 async def test_a_cancelled_job_is_gone(client: aiohttp.ClientSession, shard: Shard) -> None:
