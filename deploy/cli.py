@@ -123,7 +123,7 @@ _COMMANDS = (
     ),
     LazyGroup(
         "jobs",
-        help="Look at the jobs in Redis, and decide about dead ones.",
+        help="List jobs in Redis, retry or drop dead ones.",
         commands=(
             LazyCommand(
                 "list",

@@ -34,12 +34,20 @@ _LAYOUT: Final = TableLayout(
 
 _redis = jobs_option("Redis that keep the jobs.", required=True)
 _ids = click.argument("ids", nargs=-1, metavar="[ID]...")
-_all = click.option("--all", "every", is_flag=True, help="All dead jobs, instead of some by their ids.")
+# No variables: what is set for one command must not say that all jobs are dropped.
+_all = click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="All dead jobs, instead of some by their ids.",
+)
 _most = click.option(
     "--limit",
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
+    allow_from_autoenv=False,
     help="How many jobs of each Redis to show.",
 )
 
@@ -47,7 +55,7 @@ Change = Callable[[Shard, str], Awaitable[bool]]
 """Changes one job; returns whether the shard had it, and it was dead."""
 
 
-@click.command()
+@click.command("list")
 @_redis
 @service_option
 @_most

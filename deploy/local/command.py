@@ -38,6 +38,7 @@ from tfleet.discovery.options import (
     ticket_key_file_option,
 )
 from tfleet.discovery.registry import ConsulRegistry, EmbeddedRegistry, StaticRegistry
+from tfleet.jobs.options import visibility_option
 from tfleet.proxy.options import listeners_option, mode_option
 from tfleet.proxy.settings import Mode
 from tfleet.runtime.cpus import usable_cpus
@@ -105,6 +106,7 @@ def _arguments(option: click.Option, value: Any) -> Iterator[str]:
 @ticket_key_file_option
 @work_options
 @up_jobs_option
+@visibility_option
 @log_format_option
 @log_level_option
 @click.pass_context
