@@ -48,6 +48,8 @@ from tfleet.proxy.jobs.target import JobTargets
 from tfleet.proxy.telemetry.access_log import AccessLog
 
 _MOST_LISTED = 100
+_ANY_OTHER = "/{path:(?!jobs(?:/|$)).*}"
+"""A POST to `/jobs/ID` is none."""
 _GRACE_S = 1.0
 """A worker answers a job that is late with 504, and that answer says more than ours."""
 
@@ -155,7 +157,7 @@ def make_jobs_app(
         app.router.add_get(JOBS_PATH, pages.list)
     app.router.add_get(JOBS_PATH + "/{id}", pages.show)
     app.router.add_delete(JOBS_PATH + "/{id}", pages.cancel)
-    app.router.add_post("/{path:.*}", pages.call)
+    app.router.add_post(_ANY_OTHER, pages.call)
     return app
 
 

@@ -22,7 +22,7 @@ from tfleet.proxy.admin.socket_folder import NoSocketFolderError
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.jobs.app import JobPages, make_jobs_app
 from tfleet.proxy.jobs.callbacks import AllowedUrl, CallbackSender
-from tfleet.proxy.jobs.submission import MAX_TIMEOUT_MS, is_queued, jobs_path
+from tfleet.proxy.jobs.submission import MAX_TIMEOUT_MS, is_prediction, is_queued, jobs_path
 from tfleet.proxy.jobs.target import JobTargets
 from tfleet.proxy.settings import JobSettings, ProxySettings
 from tfleet.proxy.telemetry.access_log import AccessLog
@@ -99,7 +99,7 @@ def jobs_or(jobs: Handler, otherwise: Handler) -> Handler:
 
     def handle(head: RequestHead, client: Client) -> OpenRequest | None:
         path, _, query = head.target.partition(b"?")
-        if jobs_path(path) or (query and head.method == _POST and is_queued(query)):
+        if jobs_path(path) or (query and head.method == _POST and is_queued(query) and is_prediction(path)):
             return jobs(head, client)
         return otherwise(head, client)
 

@@ -13,8 +13,10 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from tfleet.contract.names import (
+    CLASSIFY_PATHS,
     IDEMPOTENCY_KEY,
     JOBS_PATH,
+    MODELS_PATH,
     PREDICT_PATH,
     QUEUE,
     REQUEST_TIMEOUT_MS,
@@ -24,9 +26,12 @@ from tfleet.contract.names import (
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.jobs.job import JobRequest, JobTarget, JobTimes
 from tfleet.proxy.balancing.versions import Wanted
+from tfleet.proxy.inference_paths import asks_worker
 from tfleet.proxy.model_target import read_model_target, target_for
 
 _POST: Final = b"POST"
+_CLASSIFY: Final = frozenset(path.encode() for path in CLASSIFY_PATHS)
+_BELOW_MODELS: Final = f"{MODELS_PATH}/".encode()
 _NAMES: Final = ("model", "version", "label")
 _KEPT_HEADERS: Final = ("Accept", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length")
 MAX_WAIT_S: Final = 60
@@ -78,6 +83,13 @@ def read_queued_target(target: str) -> SubmissionTarget:
 def is_queued(query: bytes) -> bool:
     """Whether the query of a prediction sends it through the queue."""
     return b"queue=1" in query.split(b"&")
+
+
+def is_prediction(path: bytes) -> bool:
+    """Whether a worker answers a POST to this path with a prediction. A worker takes others too, such as
+    `/drain`, which are not for a client to ask.
+    """
+    return path in _CLASSIFY or path.startswith(_BELOW_MODELS) or asks_worker(_POST, path)
 
 
 def worker_request(

@@ -7,11 +7,12 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from tfleet.contract.names import REQUEST_ID, REQUEST_TIMEOUT_MS
+from tfleet.contract.names import DRAIN_PATH, REQUEST_ID, REQUEST_TIMEOUT_MS
 from tfleet.contract.problem import Problem
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.request import RequestHead, read_request_head
 from tfleet.jobs.job import JobAnswer, TakenJob
+from tfleet.worker.wsgi.environ import path_info
 from tfleet.worker.wsgi.response import WsgiResponse
 
 CallApplication = Callable[[RequestHead, bytes, Callable[[WsgiResponse], None]], None]
@@ -28,8 +29,7 @@ def begin_call(job: TakenJob, call: CallApplication) -> asyncio.Future[JobAnswer
     try:
         head = request_head(job)
     except UnreadableError as error:
-        problem = Problem(400, f"the job can't be read: {error}")
-        answered.set_result(JobAnswer(problem.status, problem.headers(), problem.body()))
+        answered.set_result(_problem(Problem(400, f"the job can't be read: {error}")))
         return answered
 
     def settle(response: WsgiResponse) -> None:
@@ -40,8 +40,15 @@ def begin_call(job: TakenJob, call: CallApplication) -> asyncio.Future[JobAnswer
         with contextlib.suppress(RuntimeError):  # the loop has ended, and the worker with it
             loop.call_soon_threadsafe(settle, response)
 
+    if path_info(head) == DRAIN_PATH:  # whoever can write to Redis has no say over workers
+        answered.set_result(_problem(Problem(403, "a job can't drain a worker")))
+        return answered
     call(head, job.request.body, done)
     return answered
+
+
+def _problem(problem: Problem) -> JobAnswer:
+    return JobAnswer(problem.status, problem.headers(), problem.body())
 
 
 def request_head(job: TakenJob) -> RequestHead:

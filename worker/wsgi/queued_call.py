@@ -36,7 +36,7 @@ class QueuedCall:
     def run(self) -> None:
         """Call the application; a thread of the pool calls this."""
         try:
-            response = self._context.call(self._environ)
+            response = self._too_large() or self._context.call(self._environ)
         finally:
             self._context.queue.end(self)
         self._done(_answer_of(_FAILED) if response is None else response)
@@ -45,6 +45,11 @@ class QueuedCall:
         """Called instead of `run`."""
         self._context.queue.end(self)
         self._done(_answer_of(_STOPPED))
+
+    def _too_large(self) -> WsgiResponse | None:
+        """The answer to a body that a client could not send to this worker either."""
+        limits = self._context.site.body_limits
+        return _answer_of(limits.too_large()) if len(self._body) > limits.max_bytes else None
 
     def _environ(self) -> dict[str, object]:
         head, local = self._head, self._context.site.address

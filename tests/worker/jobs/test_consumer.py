@@ -76,6 +76,23 @@ async def test_the_application_gets_the_request(redis: RedisServer, service: str
     assert 0 < int(environ["HTTP_X_REQUEST_TIMEOUT_MS"]) <= 60_000
 
 
+async def test_a_job_can_not_drain_a_worker(redis: RedisServer, service: str, shard: Shard) -> None:
+    async with worker(redis, service, echo):
+        for target in ("/drain", "/drain?x=1"):
+            job = NewJob(JobRequest(target, {}, b""), new_job().target, new_job().times)
+            record = await settled(shard, (await submitted(shard, job)).id)
+            assert record.answer is not None
+            assert record.answer.status == 403
+
+
+async def test_a_body_over_the_workers_limit_is_413(redis: RedisServer, service: str, shard: Shard) -> None:
+    async with worker(redis, service, echo):  # its limit is 1,000,000 bytes
+        answers = [
+            (await settled(shard, await queued(shard, bytes(size)))).answer for size in (10**6, 10**6 + 1)
+        ]
+    assert [answer.status for answer in answers if answer is not None] == [200, 413]
+
+
 async def test_no_more_jobs_than_threads_are_taken(redis: RedisServer, service: str, shard: Shard) -> None:
     release, running, most, lock = threading.Event(), 0, 0, threading.Lock()
 
