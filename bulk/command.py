@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from click.core import ParameterSource
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.fleet_scorer import FleetConnection
+from tfleet.bulk.fleet_connection import FleetConnection
+from tfleet.bulk.interrupt import on_interrupt
 from tfleet.bulk.local_model import load_for_bulk
 from tfleet.bulk.memory import DEFAULT_MEMORY, parse_size
 from tfleet.bulk.options import ScoreOptions
@@ -32,6 +34,7 @@ from tfleet.worker.model.graph_options import graph_options, trust_option
 from tfleet.worker.model.model_path import ModelPath
 
 if TYPE_CHECKING:
+    from tfleet.bulk.fleet_model import FleetModel
     from tfleet.bulk.options import FleetOptions
     from tfleet.bulk.prepare import PreparedRun
     from tfleet.bulk.sources.files import InputFile
@@ -86,7 +89,8 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--fleet-model",
     allow_from_autoenv=False,
     metavar="NAME[/VERSION]",
-    help="With --fleet: its model to ask.  [default: its default model, and the version that answers first]",
+    help="With --fleet: its model to ask, and the version.  [default: its default model, and the version "
+    "that answers first]",
 )
 @click.option(
     "--concurrency",
@@ -206,6 +210,7 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
       tfleet score rows.csv -o tried --model churn --limit 1000
       tfleet score photos/ -o labelled --model flowers/1
       tfleet score rows.csv -o scored --fleet proxy:12480 --fleet-model churn
+      tfleet score photos/ -o labelled --fleet proxy:12480 --concurrency 16
       tfleet score rows.csv -o swiss --model churn --filter 'country == "CH"' --resume
 
     \b
@@ -249,9 +254,10 @@ def _without_others(files: list[InputFile]) -> list[InputFile]:
 
 def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
     """Score the inputs, and print the summary."""
+    ctx = click.get_current_context()
+    typed = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    options.model.check(typed)
     local, fleet = options.model.local, options.model.fleet
-    if (local.model is None) == (not fleet.fleet):
-        raise click.UsageError("give --model, or --fleet: which model scores the rows?")
     selection = options.select.chosen()
     files = expand(inputs)
     for file in files:  # before the model is loaded, which takes seconds
@@ -260,8 +266,12 @@ def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
     with ExitStack() as stack:
         folder = stack.enter_context(closing(OutputFolder(options.output)))
         if fleet.fleet:
-            connection = stack.enter_context(closing(_connected(fleet)))
-            prepared = prepare_fleet(files, selection, connection, options)
+            connection, asked = _connected(fleet, local.graph.signature)
+            stack.enter_context(closing(connection))
+            stack.enter_context(on_interrupt(connection.give_up))
+            if asked.images:
+                files = _without_others(files)
+            prepared = prepare_fleet(files, selection, connection, asked, options)
         else:
             spec = local.find()
             model = stack.enter_context(closing(load_for_bulk(spec, local, options.sizes)))
@@ -271,12 +281,12 @@ def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
         return _run(prepared, folder, options)
 
 
-def _connected(options: FleetOptions) -> FleetConnection:
+def _connected(options: FleetOptions, signature: str | None) -> tuple[FleetConnection, FleetModel]:
     """A connection to one version of the model, so that a rollout does not mix two of them in one output."""
     asked = options.named()
     with closing(FleetConnection(options.client(asked))) as first:
-        model = first.model()
-    return FleetConnection(options.client(NamedModel(model.name, model.version)))
+        model = first.model(signature)
+    return FleetConnection(options.client(NamedModel(model.name, model.version))), model
 
 
 def _run(prepared: PreparedRun, folder: OutputFolder, options: ScoreOptions) -> Tally:

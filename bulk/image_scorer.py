@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tfleet.bulk.image_content import image_content, unreadable
 from tfleet.bulk.isolation import note_nulls
 from tfleet.bulk.predictions import LabelPredictions
 from tfleet.bulk.scorer import ScoredBatch, scattered
-from tfleet.contract.names import MAX_BODY_BYTES
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.limits import ImageLimits
@@ -54,9 +53,11 @@ class ImageScorer:
         for index, value in enumerate(rows.column(0).to_pylist()):
             if index not in errors:
                 try:
-                    prepared[index] = self._classifier.prepare(_content(value), self._limits)
-                except (ImageError, OSError, ValueError) as error:
-                    errors[index] = _reason(error)
+                    prepared[index] = self._classifier.prepare(image_content(value), self._limits)
+                except ImageError as error:
+                    errors[index] = str(error)
+                except (OSError, ValueError) as error:
+                    errors[index] = unreadable(error)
         found: _Found = []
         self._run(list(prepared), prepared, found, errors)
         return ScoredBatch(scattered(found, batch.num_rows, self.predictions.schema), errors)
@@ -76,28 +77,10 @@ class ImageScorer:
                 scores = self._classifier.run([prepared[index] for index in indices])
         except ImageError as error:
             if len(indices) == 1:
-                errors[indices[0]] = _reason(error)
+                errors[indices[0]] = str(error)
                 return
             for index in indices:
                 self._run([index], prepared, found, errors)
             return
         columns = self.predictions.of_scores(scores)
         found.append((indices, pa.RecordBatch.from_arrays(columns, schema=self.predictions.schema)))
-
-
-def _content(value: Any) -> bytes:
-    """The bytes of an image: those of the row, or those of the file that it names."""
-    if isinstance(value, bytes):
-        return value
-    path = Path(value)
-    if not path.is_file():  # a pipe would never end
-        raise FileNotFoundError("there is no such file")
-    if path.stat().st_size > MAX_BODY_BYTES:
-        raise OSError(f"the file has more than the {MAX_BODY_BYTES} bytes that an image may have")
-    return path.read_bytes()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError):
-        return f"the image cannot be read: {error.strerror or error}"
-    return str(error)

@@ -10,7 +10,6 @@ import structlog
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.discovery.options import OPTIONS
-from tfleet.worker.inference.load import before_tensorflow
 from tfleet.worker.memory import trim, use_one_heap
 from tfleet.worker.model.graph_options import GraphOptions
 from tfleet.worker.model.model_path import ModelUrl
@@ -33,6 +32,9 @@ class LocalModelOptions:
 
     def find(self) -> ModelSpec:
         """The model's description. Raises ModelError for what can be told without TensorFlow."""
+        # It needs packages that a worker has, and a run with --fleet does not need.
+        from tfleet.worker.inference.load import before_tensorflow  # noqa: PLC0415 - see above
+
         logger: Any = structlog.get_logger()
         return before_tensorflow(ModelOptions(self.model, self.trust, self.graph).find(), logger)
 

@@ -56,7 +56,7 @@ def difference(manifest: Mapping[str, Any], plan: RunPlan) -> str | None:
         return None
     ours = plan.document()
     before, now = manifest.get("model", {}), ours["model"]
-    if before.get("sha256") != now.get("sha256") or before.keys() != now.keys():
+    if before.get("sha256", before) != now.get("sha256", now):
         return "the model is another one, or has changed"
     inputs = [(each.get("bytes"), each.get("sha256")) for each in manifest.get("inputs", ())]
     if len(inputs) != len(ours["inputs"]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tfleet.bulk.sizes import ResolvedSizes, SizeOptions
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.routes.named_model import NamedModel
 from tfleet.discovery.options import OPTIONS
+from tfleet.worker.model.graph_options import GraphOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,30 @@ class ModelChoice:
 
     local: LocalModelOptions = field(metadata={OPTIONS: LocalModelOptions})
     fleet: FleetOptions = field(metadata={OPTIONS: FleetOptions})
+
+    def check(self, typed: Collection[str]) -> None:
+        """Raise CannotScoreError unless there is one model. `typed` are the parameters that were given on the
+        command line; others may come from variables that are meant for workers.
+        """
+        if not self.fleet.fleet:
+            if self.local.model is None:
+                raise CannotScoreError("give --model or --fleet: which model scores the rows?")
+            others = [name for name in ("fleet_model", "concurrency") if name in typed]
+            if others:
+                raise CannotScoreError(f"{_flag(others[0])} goes with --fleet, and there is none")
+            return
+        if "model" in typed:
+            raise CannotScoreError("give --model or --fleet, and not both: which model scores the rows?")
+        graph = (each.name for each in fields(GraphOptions) if each.name != "signature")
+        others = [name for name in (*graph, "trust", "cpus") if name in typed]
+        if others:
+            raise CannotScoreError(
+                f"{_flag(others[0])} is for --model: leave it out, or give it to the workers"
+            )
+
+
+def _flag(parameter: str) -> str:
+    return f"--{parameter.replace('_', '-')}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,12 +130,16 @@ class FleetLabelPredictions:
         """The columns of the labels of each row, best first. Raises RunFailedError for other rows."""
         if len(answers) != rows:
             raise RunFailedError(f"the fleet has answered {len(answers)} rows, and {rows} were sent")
+        found = (each.probability is not None for row in answers for each in row)
+        if any(each != self.probabilities for each in found):
+            kind = "no probabilities" if self.probabilities else "probabilities"
+            raise RunFailedError(f"the fleet's answer has {kind}, and another one had not: is it one model?")
         labels = [[each.label for each in row] for row in answers]
         values = [[each.value for each in row] for row in answers]
         if self.top == 1:
             labels, values = ([row[0] if row else None for row in each] for each in (labels, values))  # type: ignore[assignment] # now plain
         return [
-            pa.array(found, field.type) for found, field in zip((labels, values), self.schema, strict=True)
+            pa.array(column, field.type) for column, field in zip((labels, values), self.schema, strict=True)
         ]
 
 

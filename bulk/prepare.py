@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 from tfleet.bulk.batches import tensor_bytes
 from tfleet.bulk.digest import model_digest
-from tfleet.bulk.fleet_scorer import FleetConnection, FleetScorer
+from tfleet.bulk.fleet_scorer import FleetImageScorer, FleetScorer
 from tfleet.bulk.image_scorer import ImageScorer
 from tfleet.bulk.inputs import choose_rows, open_sources
 from tfleet.bulk.local_scorer import LocalScorer, local_predictions
 from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.memory import check_memory, shares
 from tfleet.bulk.model_columns import image_column, model_columns
+from tfleet.bulk.predictions import FleetLabelPredictions
 from tfleet.bulk.report import InputSize
 from tfleet.bulk.run import RowLimits, Rows, Run
 from tfleet.bulk.sources.source import piece_limits
 from tfleet.worker.api.protocols.native.layout import row_layout
 
 if TYPE_CHECKING:
+    from tfleet.bulk.fleet_connection import FleetConnection
+    from tfleet.bulk.fleet_model import FleetModel
     from tfleet.bulk.options import ScoreOptions
     from tfleet.bulk.output import OutputFolder
     from tfleet.bulk.scorer import Scorer
@@ -78,30 +81,55 @@ def prepare(
 
 
 def prepare_fleet(
-    files: Sequence[InputFile], selection: Selection, fleet: FleetConnection, options: ScoreOptions
+    files: Sequence[InputFile],
+    selection: Selection,
+    fleet: FleetConnection,
+    model: FleetModel,
+    options: ScoreOptions,
 ) -> PreparedRun:
     """The run of a fleet's model. Raises CannotScoreError."""
     held = shares(options.sizes.memory_bytes)
-    sizes = options.sizes.resolved(images=False)
-    model = fleet.model()
-    layout = model.layout()
+    sizes = options.sizes.resolved(images=model.images)
+    layout = None if model.images else model.layout()
     sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
-    columns = model_columns(layout, sources[0].columns, sources[0].name)
-    predictions = fleet.predictions(model, options.top)
-    rows = choose_rows(sources, columns, options.read, selection, predictions.schema.names)
-    concurrency = options.model.fleet.concurrency
-    scorer = FleetScorer(fleet, columns, predictions, batch_rows=sizes.batch_rows, concurrency=concurrency)
+    scorer = _fleet_scorer(fleet, model, layout, sources[0], options, sizes)
+    rows = choose_rows(sources, scorer.columns, options.read, selection, scorer.predictions.schema.names)
     inputs = [source.digest() for source in sources]
-    document = {"name": model.name, "version": model.version, "of": "a fleet"}
+    document = {"name": model.name, "version": model.version, "signature": model.stated, "of": "a fleet"}
     tensors = tensor_bytes((*model.signature.inputs, *model.signature.outputs))
     # Each request is held as rows, as a body and as an answer.
-    batch_bytes = held.batch_bytes // max(concurrency // 2, 1)
+    batch_bytes = held.batch_bytes // max(scorer.concurrency // 2, 1)
     return PreparedRun(
         rows,
         scorer,
         RunPlan(document, inputs, options.settings(sizes)),
         RowLimits(sizes.part_rows, held.part_bytes, batch_bytes, tensors),
         InputSize([each.rows for each in sources], [each.bytes for each in inputs], selection.limit),
+    )
+
+
+def _fleet_scorer(
+    fleet: FleetConnection,
+    model: FleetModel,
+    layout: RowLayout | None,
+    source: RowSource,
+    options: ScoreOptions,
+    sizes: ResolvedSizes,
+) -> FleetScorer | FleetImageScorer:
+    there, where = source.columns, source.name
+    concurrency = options.model.fleet.concurrency
+    if layout is None:
+        column = image_column(options.read.image_column, there, where)
+        predictions = fleet.predictions(model, options.top)
+        assert isinstance(predictions, FleetLabelPredictions), "an image model has labels"
+        return FleetImageScorer(fleet, column, predictions, concurrency=concurrency)
+    return FleetScorer(
+        fleet,
+        model_columns(layout, there, where),
+        fleet.predictions(model, options.top),
+        batch_rows=sizes.batch_rows,
+        concurrency=concurrency,
+        signature=model.stated,
     )
 
 

@@ -352,12 +352,12 @@ class AsyncFleetClient:
             reply = await follow(self._transport, reply, call.request_id)
         return read_model_document(reply, call.request_id)
 
-    async def predict_arrow(self, stream: bytes) -> bytes:
+    async def predict_arrow(self, stream: bytes, *, signature: str | None = None) -> bytes:
         """Ask a model for the rows of an Arrow stream. Returns an Arrow stream with its outputs for each.
 
-        Raises as `predict` does.
+        `signature` is one of the model's; None for its default. Raises as `predict` does.
         """
-        call = self._call(accept=ARROW)
+        call = self._call(accept=ARROW, signature=signature)
         reply = await self._send(HeldBody(ARROW, stream), call)
         if reply.status != _OK:
             self._answer(reply, call)  # raises what the status means

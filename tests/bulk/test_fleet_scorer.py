@@ -1,19 +1,24 @@
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.fleet_scorer import FleetConnection, FleetScorer, fleet_model, plain_column, zeros
+from tfleet.bulk.fleet_connection import FleetConnection
+from tfleet.bulk.fleet_model import fleet_model, zeros
+from tfleet.bulk.fleet_scorer import FleetImageScorer, FleetScorer, plain_column
 from tfleet.bulk.isolation import RejectedRowsError
-from tfleet.bulk.model_columns import model_columns
+from tfleet.bulk.model_columns import ImageColumn, model_columns
 from tfleet.bulk.predictions import FleetLabelPredictions
-from tfleet.client.errors import BusyError, FleetError, RejectedInputError, WorkerFailedError
-from tfleet.client.results import Prediction
+from tfleet.client.errors import BadImageError, BusyError, FleetError, RejectedInputError, WorkerFailedError
+from tfleet.client.results import Classification, Outcome, Prediction, Timing
 
 DOCUMENT: dict[str, Any] = {
     "name": "sums",
@@ -44,7 +49,8 @@ class Doubling:
     async def model_document(self) -> dict[str, Any]:
         return DOCUMENT
 
-    async def predict_arrow(self, stream: bytes) -> bytes:
+    async def predict_arrow(self, stream: bytes, *, signature: str | None = None) -> bytes:
+        assert signature is None
         if self.failures:
             raise self.failures.pop(0)
         with pa.ipc.open_stream(stream) as reader:
@@ -124,14 +130,78 @@ def test_what_a_fleet_rejects_is_not_sent_again(connect: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"preprocessing": {"size": [8, 8]}}, "sums/3: takes images"),
         ({"stateful": True}, "sums/3: keeps state"),
-        ({"default_signature": None}, "sums/3: has several signatures, and none is the default"),
+        (
+            {"default_signature": None},
+            "sums/3: has several signatures: choose one of 's' with --signature",
+        ),
     ],
 )
 def test_models_that_are_not_for_bulk_are_refused(changes: dict[str, Any], reason: str) -> None:
     with pytest.raises(CannotScoreError, match=reason):
         fleet_model(DOCUMENT | changes)
+
+
+def test_a_signature_that_is_not_there_is_refused() -> None:
+    with pytest.raises(CannotScoreError, match=r"^sums/3: has no signature 't'; it has 's'$"):
+        fleet_model(DOCUMENT, "t")
+
+
+def test_labels_and_columns_are_those_of_the_default_signature() -> None:
+    signatures = DOCUMENT["signatures"] | {"t": DOCUMENT["signatures"]["s"]}
+    document = DOCUMENT | {
+        "signatures": signatures,
+        "labels": ["a", "b"],
+        "columns": ["x"],
+        "preprocessing": {"size": [8, 8]},
+    }
+    default, other = fleet_model(document), fleet_model(document, "t")
+    assert (default.labels, default.columns, default.images) == (("a", "b"), ("x",), True)
+    assert (other.labels, other.columns, other.images) == (None, (), False)
+    assert (default.stated, other.stated) == (None, "t")
+
+
+class Looking:
+    """A client whose fleet says what an image's first byte is, and rejects what is no image."""
+
+    proxy = "http://fleet"
+
+    async def outcome(self, source: Any, *, top: int) -> Outcome[Any]:
+        content = source if isinstance(source, bytes) else await asyncio.to_thread(source.read_bytes)
+        if content.startswith(b"bad"):
+            return Outcome(source, error=BadImageError("is no image", status=400))
+        found = (Prediction(f"byte {content[0]}", 0.5), Prediction("other", 0.25))[:top]
+        answer = Classification(found, "w", "m/1", "id", Timing(), elapsed_ms=1)
+        return Outcome(source, classification=answer)
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_images_go_to_the_fleet_by_bytes_and_by_path(connect: Any, tmp_path: Path) -> None:
+    document = DOCUMENT | {"labels": ["a", "b", "c"], "preprocessing": {"size": [8, 8]}}
+    fleet, _ = connect(Looking())
+    predictions = fleet.predictions(fleet_model(document), 2)
+    assert predictions.schema.names == ["labels", "probabilities"]
+    scorer = FleetImageScorer(fleet, ImageColumn("image"), predictions, concurrency=1)
+    (tmp_path / "a.jpg").write_bytes(b"A")
+    rows = [str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg"), None]
+    found = scorer.score(pa.record_batch({"image": rows}), {})
+    assert found.predictions["labels"].to_pylist() == [["byte 65", "other"], None, None]
+    assert found.errors == {
+        1: "the image cannot be read: there is no such file",
+        2: "column 'image': no value",
+    }
+    found = scorer.score(pa.record_batch({"image": [b"bad", b"B"]}), {})
+    assert found.predictions["probabilities"].to_pylist() == [None, [0.5, 0.25]]
+    assert found.errors == {0: "is no image"}
+
+
+def test_a_pause_ends_when_the_run_is_given_up() -> None:
+    fleet = FleetConnection(Doubling(*[BusyError("busy", status=429, retry_after_s=200)] * 100))  # type: ignore[arg-type] # it answers as a client does
+    threading.Timer(0.2, fleet.give_up).start()
+    with pytest.raises((RunFailedError, RuntimeError)):
+        fleet.outputs(_stream(pa.record_batch({"x": [1]})))
 
 
 def test_an_answer_that_says_something_else_is_refused(connect: Any) -> None:
@@ -154,14 +224,17 @@ def test_an_answer_with_other_rows_ends_the_run() -> None:
 
 def test_labels_keep_their_order() -> None:
     answers = [(Prediction("cat", 0.75), Prediction("dog", 0.25)), ()]
+    scores = [(Prediction("cat", None, 0.75), Prediction("dog", None, 0.25)), ()]
     one, two = FleetLabelPredictions(True, 1), FleetLabelPredictions(False, 2)
     assert [each.to_pylist() for each in one.of_answers(answers, 2)] == [["cat", None], [0.75, None]]
-    assert [each.to_pylist() for each in two.of_answers(answers, 2)] == [
+    assert [each.to_pylist() for each in two.of_answers(scores, 2)] == [
         [["cat", "dog"], []],
         [[0.75, 0.25], []],
     ]
     assert (one.probability, two.probability) == ("probability", None)
     assert (one.schema.names, two.schema.names) == (["label", "probability"], ["labels", "scores"])
+    with pytest.raises(RunFailedError, match="answer has probabilities, and another one had not"):
+        two.of_answers(answers, 2)
     with pytest.raises(RunFailedError, match="has answered 2 rows, and 3 were sent"):
         one.of_answers(answers, 3)
 

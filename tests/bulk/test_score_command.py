@@ -147,6 +147,30 @@ def test_what_can_never_work_is_one_line(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ((), "give --model or --fleet: which model scores the rows?"),
+        (
+            ("--model", IRIS, "--fleet", "p:1"),
+            "give --model or --fleet, and not both: which model scores the rows?",
+        ),
+        (("--fleet", "p:1", "--cpus", 1), "--cpus is for --model: leave it out, or give it to the workers"),
+        (("--model", IRIS, "--concurrency", 2), "--concurrency goes with --fleet, and there is none"),
+        (
+            ("--fleet", "p:1", "--fleet-model", "/1"),
+            "--fleet-model: a version or a label needs a model: of which model is it?",
+        ),
+    ],
+)
+def test_options_of_one_model_are_not_for_another(
+    score: Score, tmp_path: Path, arguments: tuple[object, ...], error: str
+) -> None:
+    (tmp_path / "rows.csv").write_text(flowers(10))
+    done = score("rows.csv", "-o", "out", *arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"tfleet score: {error}\n")
+
+
+@pytest.mark.parametrize(
     ("option", "error"),
     [
         (("--memory", "much"), "'much' is no size: write it as 1GB, 512MB or 2GiB"),

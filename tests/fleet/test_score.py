@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.bulk.conftest import IRIS, flowers, score_argv
 from tests.support.environment import users_environment
+from tests.support.graphs import write_model
+from tests.support.photos import PHOTOS
 from tests.support.served_model import served_model
+from tfleet.worker.model.tensorflow import tf
 
 pytestmark = pytest.mark.timeout(240)
 
+OF_WORKERS = ("tensorflow", "keras", "flask", "multipart", "PIL", "prometheus_client")
+HIDE = f"""
+import sys
 
-def score(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    argv = score_argv(*arguments)
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {OF_WORKERS!r}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Hidden())
+"""
+
+
+def score(
+    *arguments: object, cwd: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        argv, capture_output=True, text=True, timeout=110, check=False, cwd=cwd, env=users_environment()
+        score_argv(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        cwd=cwd,
+        env=users_environment() | (environment or {}),
     )
 
 
@@ -29,10 +54,16 @@ async def test_a_fleet_scores_as_this_process_does(tmp_path: Path) -> None:
     (tmp_path / "rows.csv").write_text("\n".join(lines))
     local = await asyncio.to_thread(score, "rows.csv", "-o", "local", "--model", IRIS, cwd=tmp_path)
     assert local.returncode == 1
+    # What only workers need is not there: `tfleet[score]` is enough to ask a fleet.
+    (tmp_path / "hidden").mkdir()
+    (tmp_path / "hidden" / "sitecustomize.py").write_text(HIDE)
+    paths = [str(tmp_path / "hidden"), *(path for path in sys.path if path)]
     async with served_model(IRIS, cache=tmp_path / "cache") as ways:
         for name, url in (("p2p", ways.p2p), ("forward", ways.forward)):
             options = ("-o", name, "--fleet", url, "--fleet-model", "iris/1", "--batch-rows", 500)
-            done = await asyncio.to_thread(score, "rows.csv", *options, cwd=tmp_path)
+            done = await asyncio.to_thread(
+                score, "rows.csv", *options, cwd=tmp_path, environment={"PYTHONPATH": ":".join(paths)}
+            )
             assert (done.returncode, done.stderr) == (1, "")
     ours = pq.read_table(tmp_path / "local").to_pydict()
     probabilities = ours.pop("probability")
@@ -42,3 +73,68 @@ async def test_a_fleet_scores_as_this_process_does(tmp_path: Path) -> None:
             None if each is None else pytest.approx(each, abs=1e-4) for each in probabilities
         ]
         assert theirs == ours
+
+
+async def test_a_fleet_scores_images(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "colours" / "1")
+    (tmp_path / "photos").mkdir()
+    for path in PHOTOS.values():
+        shutil.copy(path, tmp_path / "photos")
+    (tmp_path / "photos" / "broken.png").write_bytes(b"\x89PNG")
+    (tmp_path / "photos" / "notes.txt").touch()
+    paths = [f"photos/{path.name}" for path in sorted((tmp_path / "photos").iterdir())]
+    paths.remove("photos/notes.txt")
+    contents = [(tmp_path / path).read_bytes() for path in paths]
+    pq.write_table(pa.table({"image": contents, "number": range(len(paths))}), tmp_path / "bytes.parquet")
+    local = await asyncio.to_thread(score, "photos", "-o", "local", "--model", model, cwd=tmp_path)
+    assert local.returncode == 1
+    async with served_model(model, cache=tmp_path / "cache") as ways:
+        for name, inputs, url in (("paths", "photos", ways.p2p), ("bytes", "bytes.parquet", ways.forward)):
+            done = await asyncio.to_thread(score, inputs, "-o", name, "--fleet", url, cwd=tmp_path)
+            skipped = "skipped 1 file (1 .txt); name a file on the command line to score it anyway"
+            assert done.stderr == (f"tfleet score: {skipped}\n" if name == "paths" else "")
+            assert done.returncode == 1
+    ours = pq.read_table(tmp_path / "local").to_pylist()
+    theirs = pq.read_table(tmp_path / "paths").to_pylist()
+    by_bytes = pq.read_table(tmp_path / "bytes").to_pylist()
+    assert [row["path"] for row in ours] == [row["path"] for row in theirs] == paths
+    assert [row["number"] for row in by_bytes] == list(range(len(paths)))
+    for row, other, third in zip(ours, theirs, by_bytes, strict=True):
+        assert row["label"] == other["label"] == third["label"]
+        assert row["_error"] == other["_error"] == third["_error"]
+        expected = None if row["probability"] is None else pytest.approx(row["probability"], abs=1e-4)
+        assert other["probability"] == third["probability"] == expected
+    assert [row["_error"] is None for row in ours] == [path != "photos/broken.png" for path in paths]
+
+
+async def test_a_fleet_is_asked_by_another_signature(tmp_path: Path) -> None:
+    module = tf.Module()
+    spec = tf.TensorSpec([None], tf.float32, name="x")
+    module.double = tf.function(lambda x: {"y": 2 * x}, input_signature=[spec])
+    module.triple = tf.function(lambda x: {"z": 3 * x}, input_signature=[spec])
+    signatures = {"double": module.double, "triple": module.triple}
+    tf.saved_model.save(module, str(tmp_path / "sums" / "1"), signatures=signatures)
+    (tmp_path / "rows.csv").write_text("x\n1\n2\n")
+    async with served_model(tmp_path / "sums" / "1", cache=tmp_path / "cache") as ways:
+        fleet = ("--fleet", ways.p2p)
+        none = await asyncio.to_thread(score, "rows.csv", "-o", "none", *fleet, cwd=tmp_path)
+        assert none.stderr == (
+            "tfleet score: sums/1: has several signatures: choose one of 'double', 'triple' "
+            "with --signature\n"
+        )
+        done = await asyncio.to_thread(
+            score, "rows.csv", "-o", "out", *fleet, "--signature", "triple", cwd=tmp_path
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        again = await asyncio.to_thread(
+            score, "rows.csv", "-o", "out", *fleet, "--signature", "double", "--resume", cwd=tmp_path
+        )
+        assert again.stderr == (
+            "tfleet score: out: has another run: the model is another one, or has changed: "
+            "give another folder\n"
+        )
+    assert pq.read_table(tmp_path / "out").to_pydict() == {
+        "x": [1.0, 2.0],
+        "z": [3.0, 6.0],
+        "_error": [None] * 2,
+    }
