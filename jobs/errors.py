@@ -7,6 +7,14 @@ class JobsUnavailableError(Exception):
     """A Redis can't be reached, or refuses the command: the same may work later. One line says why."""
 
 
+class RedisFullError(JobsUnavailableError):
+    """A Redis has no memory left for what it was to store."""
+
+
+class NoGroupError(JobsUnavailableError):
+    """The stream, or its group of workers, is not there any more."""
+
+
 class NoRedisLibraryError(Exception):
     """The `redis` package is not installed."""
 
@@ -23,7 +31,7 @@ class BadJobsOptionError(ValueError):
 
 
 class QueueFullError(Exception):
-    """There is no room for another job, in any shard that answers."""
+    """There is no room for another job, in any shard that answers. Its text says what the limit is."""
 
 
 class KeyReusedError(Exception):

@@ -55,6 +55,10 @@ class JobRequest:
     body: bytes
 
 
+UNREADABLE: Final = JobRequest("", {}, b"")
+"""Stands for one that is not as tfleet writes it: a worker answers that it can't be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class JobLimits:
     """Limits of one shard: how many jobs may be open, and how many bytes all jobs and answers may have."""

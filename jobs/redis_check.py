@@ -16,11 +16,15 @@ def read_info(text: bytes) -> dict[str, str]:
     return {name: value.strip() for name, colon, value in pairs if colon}
 
 
-def check_version(info: Mapping[str, str], shown: str) -> None:
-    """Raise UnsuitableRedisError for one that is too old. Valkey names the Redis that it is like."""
+def check_redis(info: Mapping[str, str], shown: str) -> None:
+    """Raise UnsuitableRedisError for one that is too old, or a replica. Valkey names the Redis that it is
+    like.
+    """
     version = info.get("redis_version", "")
     if _number(version) < _OLDEST:
         raise UnsuitableRedisError(f"{shown} is Redis {version or '(unknown)'}: jobs need 7.0 or later")
+    if info.get("role") == "slave":
+        raise UnsuitableRedisError(f"{shown} is a read-only replica: name its primary")
 
 
 def risks(info: Mapping[str, str]) -> list[str]:

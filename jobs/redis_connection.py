@@ -3,7 +3,8 @@
 Rules:
 - A command that breaks off with its connection is sent once more, over a new one. After a restart of Redis
   every kept connection is broken. So each script may be sent twice.
-- What does not answer within `TIMEOUT_S` is unavailable.
+- What does not answer within `TIMEOUT_S` is unavailable. The wait for a connection counts: a Redis that hangs
+  keeps each caller for so long, however many there are.
 - A read that waits (`wait_for_entries`) has a time limit of its own: the usual one would end it.
 - Only connect.py imports this module, where there are jobs: the library is an extra.
 """
@@ -11,15 +12,16 @@ Rules:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError
 
-from tfleet.jobs.errors import JobsUnavailableError
+from tfleet.jobs.errors import JobsUnavailableError, NoGroupError, RedisFullError
 from tfleet.jobs.redis_url import RedisUrl
 from tfleet.jobs.scripts.script import GROUP, Script
 
@@ -47,30 +49,23 @@ class RedisConnection:
 
     async def run(self, script: Script, *arguments: Argument) -> Any:
         """Run a script. Raises JobsUnavailableError."""
-        async with self._turns:
-            return await self._limited(self._run(script, arguments))
+        return await self._limited(lambda: self._in_turn(lambda: self._run(script, arguments)))
 
     async def command(self, *parts: Argument) -> Any:
         """Send one command. Raises JobsUnavailableError."""
-        async with self._turns:
-            return await self._limited(_untyped(self._redis.execute_command)(*parts))
-
-    async def make_group(self, stream: str) -> None:
-        """Make a stream with its group of workers; one that is there stays. Raises JobsUnavailableError."""
-        try:
-            await self.command("XGROUP", "CREATE", self.prefix + stream, GROUP, "0", "MKSTREAM")
-        except JobsUnavailableError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        send = _untyped(self._redis.execute_command)
+        return await self._limited(lambda: self._in_turn(lambda: send(*parts)))
 
     async def wait_for_entries(
         self, stream: str, worker: str, *, count: int, wait_ms: int
     ) -> list[tuple[str, str]]:
         """Read up to `count` new entries of a stream for this worker: entry and job id of each. Waits for the
-        first up to `wait_ms`. Raises JobsUnavailableError.
+        first up to `wait_ms`. Raises JobsUnavailableError, NoGroupError where the stream was removed.
         """
-        read = self._read(self.prefix + stream, worker, count, wait_ms)
-        reply = await self._limited(read, wait_ms / 1000 + _GRACE_S)
+        key = self.prefix + stream
+        reply = await self._limited(
+            lambda: self._read(key, worker, count, wait_ms), wait_ms / 1000 + _GRACE_S
+        )
         entries = reply[0][1] if reply else []
         # A deleted entry has no fields.
         return [(_text(entry), _text(fields[1])) for entry, fields in entries if fields]
@@ -81,7 +76,7 @@ class RedisConnection:
         """
         pubsub = self._redis.pubsub()
         try:
-            await self._limited(pubsub.subscribe(self.prefix + channel))
+            await self._limited(lambda: pubsub.subscribe(self.prefix + channel))
             while True:
                 message = await self._mapped(pubsub.get_message(timeout=None))
                 if message is None:
@@ -96,6 +91,10 @@ class RedisConnection:
     async def close(self) -> None:
         """Close all connections."""
         await self._redis.aclose()
+
+    async def _in_turn(self, call: Callable[[], Awaitable[Any]]) -> Any:
+        async with self._turns:
+            return await call()
 
     async def _run(self, script: Script, arguments: Sequence[Argument]) -> Any:
         try:
@@ -118,10 +117,10 @@ class RedisConnection:
         finally:
             await self._redis.connection_pool.release(connection)
 
-    async def _limited(self, call: Awaitable[Any], limit_s: float = TIMEOUT_S) -> Any:
+    async def _limited(self, call: Callable[[], Awaitable[Any]], limit_s: float = TIMEOUT_S) -> Any:
         async def within_limit() -> Any:
             async with asyncio.timeout(limit_s):
-                return await call
+                return await call()
 
         return await self._mapped(within_limit())
 
@@ -130,13 +129,20 @@ class RedisConnection:
             return await call
         except (RedisError, OSError, TimeoutError) as error:
             why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise JobsUnavailableError(f"the Redis at {self.url} fails: {why}") from error
+            text = f"the Redis at {self.url} fails: {why}"
+            if isinstance(error, OutOfMemoryError):
+                raise RedisFullError(text) from error
+            raise (NoGroupError if why.startswith("NOGROUP") else JobsUnavailableError)(text) from error
 
 
 def _redis(url: RedisUrl) -> Redis:
     """A client of redis-py."""
+    # A peer that has vanished is noticed by a subscription, which only reads, in half a minute.
+    times = {socket.TCP_KEEPIDLE: 15, socket.TCP_KEEPINTVL: 5, socket.TCP_KEEPCNT: 3}
+    keep_alive: dict[str, Any] = {"socket_keepalive": True, "socket_keepalive_options": times}
     client = Redis.from_url(
         url.text,
+        **({} if url.is_unix else keep_alive),
         # Time limits are ours. With its own one the library sends by asyncio.wait_for, and Python 3.11
         # may swallow the cancellation of a task there, which then never ends.
         socket_timeout=None,
@@ -161,4 +167,5 @@ def _untyped(function: Any) -> Any:
 
 
 def _text(value: bytes) -> str:
-    return value.decode("utf-8")
+    """What others have written need not be UTF-8, and is no id then."""
+    return value.decode("utf-8", "replace")

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from tfleet.jobs.errors import BadJobsOptionError
 
 _SCHEMES: Final = ("redis", "rediss", "unix")
 _DATABASE: Final = re.compile(r"/?|/[0-9]{1,4}")
+_OPTIONS: Final = frozenset(
+    ("ssl_ca_certs", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname", "ssl_keyfile")
+)
+"""Of redis-py's options in a URL those for TLS: others would change how we use it."""
 _MOST_SHARDS: Final = 16
 _EXPECTED: Final = "expected redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE], rediss://... or unix:///PATH"
 
@@ -21,6 +25,11 @@ class RedisUrl:
 
     text: str
     shown: str
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it names a socket in the file system."""
+        return self.shown.startswith("unix:")
 
     def __str__(self) -> str:
         return self.shown
@@ -46,6 +55,11 @@ def _read(text: str) -> RedisUrl:
         port = parts.port
     except ValueError:
         raise BadJobsOptionError(f"an address can't be read: {_EXPECTED}") from None
+    unknown = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)} - _OPTIONS
+    if unknown or (parts.query and parts.scheme != "rediss"):
+        raise BadJobsOptionError(
+            f"an address may have the options {', '.join(sorted(_OPTIONS))}, with rediss only"
+        )
     # The text itself is not shown: it may hold a password.
     if parts.scheme not in _SCHEMES:
         raise BadJobsOptionError(f"an address begins with none of {', '.join(_SCHEMES)}: {_EXPECTED}")

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+
 from tfleet.jobs.errors import UnsuitableRedisError
 from tfleet.jobs.job import (
+    UNREADABLE,
     JobAnswer,
     JobDelivery,
     JobLimits,
@@ -31,6 +34,7 @@ from tfleet.jobs.scripts.cancel import CANCEL
 from tfleet.jobs.scripts.expire import EXPIRE
 from tfleet.jobs.scripts.finish import FINISH
 from tfleet.jobs.scripts.leave import LEAVE
+from tfleet.jobs.scripts.open_stream import OPEN_STREAM
 from tfleet.jobs.scripts.put_back import PUT_BACK
 from tfleet.jobs.scripts.reclaim import RECLAIM
 from tfleet.jobs.scripts.recount import RECOUNT
@@ -88,6 +92,7 @@ class Shard:
     def __init__(self, connection: RedisConnection) -> None:
         self.connection = connection
         self._prefix = connection.prefix
+        self._log: Any = structlog.get_logger().bind(redis=str(connection.url))
 
     def __repr__(self) -> str:
         return f"<Shard {self.connection.url}>"
@@ -95,11 +100,13 @@ class Shard:
     async def identity(self) -> ShardIdentity:
         """This Redis' name and secret, which the first to ask gives it. Raises UnsuitableRedisError."""
         key, new = f"{self._prefix}shard", new_shard_identity()
-        # One value, set once: two fields could come from two processes.
-        await self._command("HSETNX", key, "identity", new.name.encode() + b":" + new.secret)
-        kept: bytes = await self._command("HGET", key, "identity")
-        name, colon, secret = kept.partition(b":")
-        if not (name and colon and secret):
+        kept: bytes | None = await self._command("HGET", key, "identity")
+        if kept is None:  # a Redis that is full refuses to set it, also where it is set
+            # One value, set once: two fields could come from two processes.
+            await self._command("HSETNX", key, "identity", new.name.encode() + b":" + new.secret)
+            kept = await self._command("HGET", key, "identity")
+        name, colon, secret = (kept or b"").partition(b":")
+        if not (name.isascii() and name and colon and secret):
             raise UnsuitableRedisError(f"the key {key} of {self.connection.url} is not as tfleet writes it")
         return ShardIdentity(name.decode("ascii"), secret)
 
@@ -120,10 +127,7 @@ class Shard:
 
     async def open_stream(self, stream: str) -> None:
         """Make the stream and its group, if they are not there: a read of a group that is not there fails."""
-        key = self._prefix + stream
-        if not await self._command("EXISTS", key):
-            await self._command("SADD", f"{self._prefix}streams", stream)
-            await self.connection.make_group(stream)
+        await self.connection.run(OPEN_STREAM, stream)
 
     async def begin(self, worker: str, stream: str, entries: Sequence[tuple[str, str]]) -> list[TakenJob]:
         """Mark what a worker has read (entry and id of each) as running. Those past their deadline are
@@ -199,7 +203,11 @@ class Shard:
         """A job as it is now; None if there is no such job."""
         names = (*_FIELDS, *(_ANSWER_FIELDS if with_answer else ()))
         values = await self._command("HMGET", f"{self._prefix}job:{job_id}", *names)
-        return _record(job_id, dict(zip(names, values, strict=True)))
+        try:
+            return _record(job_id, dict(zip(names, values, strict=True)))
+        except ValueError:
+            self._log.warning("a job is not as tfleet writes it, and taken for forgotten", job=job_id)
+            return None
 
     async def list(self, *, dead: bool = False, most: int = 100) -> list[JobRecord]:
         """The open jobs by their deadline, or the dead ones, the oldest first. Without their answers."""
@@ -222,9 +230,20 @@ def _digest(job: NewJob) -> str:
     return whole.hexdigest()
 
 
+def _headers(text: bytes | str) -> dict[str, str]:
+    """Raises ValueError."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError(text)
+    return found
+
+
 def _taken(row: Sequence[Any]) -> TakenJob:
     job_id, entry, target, headers, body, left_ms, deliveries = row
-    request = JobRequest(target.decode(), json.loads(headers), body)
+    try:
+        request = JobRequest(target.decode(), _headers(headers), body)
+    except ValueError:
+        request = UNREADABLE
     return TakenJob(job_id.decode(), entry.decode(), request, int(left_ms), int(deliveries))
 
 
@@ -237,7 +256,8 @@ def _record(job_id: str, found: Mapping[str, bytes | None]) -> JobRecord | None:
 
     answer = None
     if found.get("status") is not None:
-        answer = JobAnswer(int(text("status")), json.loads(text("answer_headers")), found["answer"] or b"")
+        headers = _headers(text("answer_headers"))
+        answer = JobAnswer(int(text("status")), headers, found["answer"] or b"")
     return JobRecord(
         job_id,
         JobState(text("state")),

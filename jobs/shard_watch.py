@@ -15,7 +15,7 @@ import structlog
 
 from tfleet.jobs.errors import JobsUnavailableError, UnsuitableRedisError
 from tfleet.jobs.job_id import ShardIdentity
-from tfleet.jobs.redis_check import check_version, read_info, risks
+from tfleet.jobs.redis_check import check_redis, read_info, risks
 from tfleet.jobs.shard import SETTLED_CHANNEL, Shard
 from tfleet.jobs.waiters import Waiters
 from tfleet.runtime.backoff import Backoff
@@ -33,11 +33,12 @@ class ShardWatch:
         self.waiters = Waiters()
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._log: Any = structlog.get_logger().bind(redis=str(shard.connection.url))
-        self._away = False
+        self.away = False
+        """Whether it did not answer the last time."""
 
     def __repr__(self) -> str:
         name = "unknown" if self.identity is None else self.identity.name
-        return f"<ShardWatch {name} {'away' if self._away else 'there'} {self.waiters!r}>"
+        return f"<ShardWatch {name} {'away' if self.away else 'there'} {self.waiters!r}>"
 
     async def listen(self) -> None:
         """Learn who it is, then wake those whose jobs are settled. Endless."""
@@ -53,6 +54,12 @@ class ShardWatch:
             self.identity = await self.shard.identity()
         return self.identity
 
+    def is_away(self, error: Exception) -> None:
+        """It has not answered. It counts as away until it has answered the next look."""
+        if not self.away:
+            self.away = True
+            self._log.warning("jobs unavailable, retrying", error=str(error))
+
     async def _listen(self) -> None:
         await self._look()
         async for job_id in self.shard.connection.published(SETTLED_CHANNEL):
@@ -64,7 +71,7 @@ class ShardWatch:
 
     async def _look(self) -> None:
         info = read_info(await self.shard.connection.command("INFO"))
-        check_version(info, str(self.shard.connection.url))
+        check_redis(info, str(self.shard.connection.url))
         if self.identity is None:
             for risk in risks(info):
                 self._log.warning("jobs may be lost", why=risk)
@@ -73,7 +80,9 @@ class ShardWatch:
 
     async def _expire(self) -> None:
         while True:
-            if not await self.shard.expire():
+            handled = await self.shard.expire()
+            self._is_back()
+            if not handled:
                 await asyncio.sleep(EXPIRE_EVERY_S)
 
     async def _for_ever(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -84,15 +93,10 @@ class ShardWatch:
                 await step()
             except (JobsUnavailableError, UnsuitableRedisError) as error:
                 failures = 1 if loop.time() - began_s > _AGAIN.cap_s else failures + 1
-                self._is_away(error)
+                self.is_away(error)
             await asyncio.sleep(_AGAIN.delay_s(max(failures, 1), self._rng))
 
-    def _is_away(self, error: Exception) -> None:
-        if not self._away:
-            self._away = True
-            self._log.warning("jobs unavailable, retrying", error=str(error))
-
     def _is_back(self) -> None:
-        if self._away:
-            self._away = False
+        if self.away:
+            self.away = False
             self._log.info("jobs available again")

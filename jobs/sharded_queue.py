@@ -20,7 +20,9 @@ from tfleet.jobs.errors import (
     JobsUnavailableError,
     KeyReusedError,
     QueueFullError,
+    RedisFullError,
     UnknownJobError,
+    UnsuitableRedisError,
 )
 from tfleet.jobs.job import JobLimits, JobRecord, JobState, NewJob
 from tfleet.jobs.job_id import new_job_id, read_job_id
@@ -75,14 +77,18 @@ class ShardedQueue:
                 identity = await watch.known_identity()
                 job_id = new_job_id(identity, int(self._clock() * 1000))
                 found = await watch.shard.submit(job_id, job, self.limits)
-            except JobsUnavailableError as error:
+            except RedisFullError as error:
+                failure = QueueFullError(f"{error}: see its maxmemory")
+                continue
+            except (JobsUnavailableError, UnsuitableRedisError) as error:
+                watch.is_away(error)
                 failure = failure if isinstance(failure, QueueFullError) else error
                 continue
             if found.outcome is SubmitOutcome.DIFFERS:
                 raise KeyReusedError
             if found.outcome is not SubmitOutcome.FULL:
                 return found.id
-            failure = QueueFullError()
+            failure = QueueFullError("see --max-jobs and --max-jobs-bytes")
         raise failure
 
     async def read(self, job_id: str) -> JobRecord:
@@ -141,7 +147,8 @@ class ShardedQueue:
         if key:
             return [max(watches, key=lambda watch: _weight(key, str(watch.shard.connection.url)))]
         first = next(self._turns) % len(watches)
-        return (*watches[first:], *watches[:first])
+        in_turn = (*watches[first:], *watches[:first])
+        return sorted(in_turn, key=lambda watch: watch.away)  # one that hangs costs seconds
 
 
 async def _read(watch: ShardWatch, job_id: str) -> JobRecord:

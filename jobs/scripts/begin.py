@@ -17,18 +17,21 @@ BEGIN: Final = Script(
 local worker, stream, now, taken = ARGV[1], ARGV[2], now_ms(), {}
 for at = 3, #ARGV, 2 do
   local entry, id = ARGV[at], ARGV[at + 1]
-  local found = redis.call('HMGET', job_key(id), 'state', 'entry', 'deadline_ms', 'target', 'headers', 'body')
-  if not is_open(found[1]) or found[2] ~= entry then
+  local found = {}
+  if is_open(state_of(id)) then
+    found = redis.call('HMGET', job_key(id), 'entry', 'deadline_ms', 'target', 'headers', 'body')
+  end
+  if found[1] ~= entry or not (found[2] and found[3] and found[4] and found[5]) then
     redis.call('XACK', P .. stream, GROUP, entry)
     redis.call('XDEL', P .. stream, entry)
-  elseif tonumber(found[3]) <= now then
+  elseif tonumber(found[2]) <= now then
     leave_stream(id)
     settle_open_job(id, 'expired', now, 0)
   else
     local pending = redis.call('XPENDING', P .. stream, GROUP, entry, entry, 1)
     local deliveries = pending[1] and pending[1][4] or 1
     redis.call('HSET', job_key(id), 'state', 'running', 'worker', worker, 'deliveries', deliveries)
-    taken[#taken + 1] = {id, entry, found[4], found[5], found[6], tonumber(found[3]) - now, deliveries}
+    taken[#taken + 1] = {id, entry, found[3], found[4], found[5], tonumber(found[2]) - now, deliveries}
   end
 end
 return taken

@@ -23,7 +23,7 @@ for _, pending in ipairs(redis.call('XPENDING', P .. stream, GROUP, 'IDLE', visi
     redis.call('XACK', P .. stream, GROUP, entry)
   else
     local id = found[1][2][2]
-    if not is_open(state_of(id)) then
+    if not is_open(state_of(id)) or redis.call('HGET', job_key(id), 'entry') ~= entry then
       redis.call('XACK', P .. stream, GROUP, entry)
       redis.call('XDEL', P .. stream, entry)
     elseif deliveries + 1 >= most then

@@ -1,4 +1,12 @@
-"""A script: its text behind what all of them share."""
+"""A script: its text behind what all of them share.
+
+A Redis whose memory is full refuses commands that may need more. A script that has begun to write goes on all
+the same, so one that may not run then is refused as a whole, by its first line: that is `submit`. All others
+run: else a full queue would never get empty.
+
+What is read may be from somebody else: a key of another type, an entry that nobody submitted. Scripts skip
+that, so that it holds up nothing behind it.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +33,26 @@ local function job_key(id)
   return P .. 'job:' .. id
 end
 
+-- Nothing for a key that holds something else.
+local function state_of(id)
+  local state = redis.pcall('HGET', job_key(id), 'state')
+  return type(state) == 'string' and state or nil
+end
+
+local function is_open(state)
+  return state == 'queued' or state == 'running'
+end
+
+local function open_group(stream)
+  if redis.call('EXISTS', P .. stream) == 1 then
+    for _, group in ipairs(redis.call('XINFO', 'GROUPS', P .. stream)) do
+      if group[2] == GROUP then return end
+    end
+  end
+  redis.call('XGROUP', 'CREATE', P .. stream, GROUP, '0', 'MKSTREAM')
+  redis.call('SADD', P .. 'streams', stream)
+end
+
 local function leave_stream(id)
   local found = redis.call('HMGET', job_key(id), 'stream', 'entry')
   if not found[1] then return end
@@ -33,10 +61,7 @@ local function leave_stream(id)
 end
 
 local function add_to_stream(id, stream)
-  if redis.call('EXISTS', P .. stream) == 0 then
-    redis.call('XGROUP', 'CREATE', P .. stream, GROUP, '0', 'MKSTREAM')
-    redis.call('SADD', P .. 'streams', stream)
-  end
+  if redis.call('EXISTS', P .. stream) == 0 then open_group(stream) end
   local entry = redis.call('XADD', P .. stream, '*', 'id', id)
   redis.call('HSET', job_key(id), 'state', 'queued', 'stream', stream, 'entry', entry)
 end
@@ -58,7 +83,7 @@ local function close_job(id, state, now)
 end
 
 local function settle_open_job(id, state, now, answer_bytes)
-  local keep_ms = tonumber(redis.call('HGET', job_key(id), 'keep_ms'))
+  local keep_ms = tonumber(redis.call('HGET', job_key(id), 'keep_ms') or 0)
   redis.call('HDEL', job_key(id), 'body', 'headers')
   set_bytes(id, OVERHEAD + answer_bytes)
   redis.call('ZADD', P .. 'settled', now + keep_ms, id)
@@ -78,24 +103,20 @@ local function forget(id)
   redis.call('DEL', job_key(id))
 end
 
-local function state_of(id)
-  return redis.call('HGET', job_key(id), 'state')
-end
-
-local function is_open(state)
-  return state == 'queued' or state == 'running'
-end
-
 local function expire_some(now, most)
   local handled = 0
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'open', '-inf', now, 'LIMIT', 0, most)) do
-    leave_stream(id)
-    settle_open_job(id, 'expired', now, 0)
+    if is_open(state_of(id)) then
+      leave_stream(id)
+      settle_open_job(id, 'expired', now, 0)
+    else
+      redis.call('ZREM', P .. 'open', id)
+    end
     handled = handled + 1
   end
   for _, set in ipairs({'settled', 'dead'}) do
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. set, '-inf', now, 'LIMIT', 0, most)) do
-      forget(id)
+      if state_of(id) then forget(id) end
       redis.call('ZREM', P .. set, id)
       handled = handled + 1
     end
@@ -107,15 +128,19 @@ end
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """One script. `body` uses the functions above; `sha` is the name that Redis knows it by."""
+    """One script. `body` uses the functions above; `sha` is the name that Redis knows it by. A Redis without
+    free memory refuses one that `needs_room`.
+    """
 
     name: str
     body: str
+    needs_room: bool = False
     text: str = field(init=False)
     sha: str = field(init=False)
 
     def __post_init__(self) -> None:
-        text = _COMMON + self.body
+        first = "#!lua" if self.needs_room else "#!lua flags=allow-oom"
+        text = f"{first}\n{_COMMON}{self.body}"
         object.__setattr__(self, "text", text)
         digest = hashlib.sha1(text.encode(), usedforsecurity=False)  # as EVALSHA wants it
         object.__setattr__(self, "sha", digest.hexdigest())

@@ -50,4 +50,5 @@ redis.call('ZADD', P .. 'open', deadline, id)
 add_to_stream(id, stream)
 return {'accepted', id}
 """,
+    needs_room=True,
 )

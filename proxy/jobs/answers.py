@@ -48,8 +48,7 @@ def queue_problem(error: Exception, keep_s: float) -> Problem:
     if isinstance(error, QueueFullError):
         return Problem(
             429,
-            "the queue of jobs is full: submit the job again after Retry-After; see --max-jobs and "
-            "--max-jobs-bytes",
+            f"the queue of jobs is full: submit the job again after Retry-After; {error}",
             retry_after_s=_RETRY_AFTER_S,
         )
     if isinstance(error, KeyReusedError):

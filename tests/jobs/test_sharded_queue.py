@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from tests.support.jobs import LIMITS, STREAM, new_job
+from tests.support.jobs import LIMITS, STREAM, new_job, running_queue
 from tests.support.redis_server import DURABLE, RedisServer, redis_server
 from tests.support.waiting import eventually
 from tfleet.jobs.connect import shards_of
@@ -29,21 +27,6 @@ from tfleet.jobs.sharded_queue import LOOK_EVERY_S, ShardedQueue
 ANSWER = JobAnswer(200, {}, b"1")
 
 
-@contextlib.asynccontextmanager
-async def running(
-    servers: Sequence[RedisServer], service: str, limits: JobLimits = LIMITS
-) -> AsyncIterator[ShardedQueue]:
-    queue = ShardedQueue(shards_of([server.url for server in servers], service), limits)
-    tasks = [asyncio.create_task(task()) for task in queue.tasks]
-    try:
-        yield queue
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-        await queue.close()
-
-
 async def answered(shard: Shard, worker: str = "w1") -> str:
     """Answer the next job of this shard."""
     await shard.open_stream(STREAM)
@@ -54,7 +37,7 @@ async def answered(shard: Shard, worker: str = "w1") -> str:
 
 
 async def test_a_caller_is_woken_when_its_job_is_done(redis: RedisServer, shard: Shard, service: str) -> None:
-    async with running([redis], service) as queue:
+    async with running_queue([redis], service) as queue:
         job_id = await queue.submit(new_job())
         waiting = [asyncio.create_task(queue.wait(job_id, 30)) for _ in range(20)]
         await asyncio.sleep(0.05)
@@ -66,7 +49,7 @@ async def test_a_caller_is_woken_when_its_job_is_done(redis: RedisServer, shard:
 
 
 async def test_a_wait_ends_without_an_answer(redis: RedisServer, service: str) -> None:
-    async with running([redis], service) as queue:
+    async with running_queue([redis], service) as queue:
         job_id = await queue.submit(new_job())
         assert (await queue.wait(job_id, 0.05)).state is JobState.QUEUED
 
@@ -84,7 +67,7 @@ async def test_a_lost_message_delays_and_loses_nothing(
 
 
 async def test_ids_that_nobody_gave_out_are_unknown(redis: RedisServer, service: str) -> None:
-    async with running([redis], service) as queue:
+    async with running_queue([redis], service) as queue:
         await queue.submit(new_job())
         for text in ("nonsense", new_job_id(new_shard_identity(), 1)):
             with pytest.raises(UnknownJobError):
@@ -92,7 +75,7 @@ async def test_ids_that_nobody_gave_out_are_unknown(redis: RedisServer, service:
 
 
 async def test_a_forgotten_job_is_told_from_an_unknown_one(redis: RedisServer, service: str) -> None:
-    async with running([redis], service) as queue:
+    async with running_queue([redis], service) as queue:
         job_id = await queue.submit(new_job())
         assert await queue.cancel(job_id) is JobState.QUEUED
         assert await queue.cancel(job_id) is JobState.CANCELLED
@@ -102,7 +85,7 @@ async def test_a_forgotten_job_is_told_from_an_unknown_one(redis: RedisServer, s
 
 
 async def test_a_key_with_another_body_is_refused(redis: RedisServer, service: str) -> None:
-    async with running([redis], service) as queue:
+    async with running_queue([redis], service) as queue:
         first = await queue.submit(new_job(b"1", key="k"))
         assert await queue.submit(new_job(b"1", key="k")) == first
         with pytest.raises(KeyReusedError):
@@ -110,14 +93,14 @@ async def test_a_key_with_another_body_is_refused(redis: RedisServer, service: s
 
 
 async def test_a_full_queue_refuses(redis: RedisServer, service: str) -> None:
-    async with running([redis], service, JobLimits(1, 10_000_000)) as queue:
+    async with running_queue([redis], service, JobLimits(1, 10_000_000)) as queue:
         await queue.submit(new_job())
         with pytest.raises(QueueFullError):
             await queue.submit(new_job())
 
 
 async def test_deadlines_pass_while_a_proxy_runs(redis: RedisServer, service: str) -> None:
-    async with running([redis], service) as queue:
+    async with running_queue([redis], service) as queue:
         job = new_job()
         job_id = await queue.submit(type(job)(job.request, job.target, type(job.times)(10, 60_000)))
         assert (await queue.wait(job_id, 20)).state is JobState.EXPIRED
@@ -128,7 +111,7 @@ async def test_a_shard_that_is_down_costs_only_its_jobs(
     tmp_path: Path, redis: RedisServer, service: str
 ) -> None:
     with redis_server(tmp_path, *DURABLE) as second:
-        async with running([redis, second], service) as queue:
+        async with running_queue([redis, second], service) as queue:
             ids = [await queue.submit(new_job()) for _ in range(10)]
             shards = {job_id[:4] for job_id in ids}
             assert len(shards) == 2, "jobs are spread over both"
@@ -154,7 +137,10 @@ async def test_a_shard_that_is_down_costs_only_its_jobs(
 async def test_one_key_always_has_the_same_shard(tmp_path: Path, redis: RedisServer, service: str) -> None:
     with redis_server(tmp_path) as second:
         keys = [f"key-{number}" for number in range(20)]
-        async with running([redis, second], service) as one, running([second, redis], service) as other:
+        async with (
+            running_queue([redis, second], service) as one,
+            running_queue([second, redis], service) as other,
+        ):
             first = [await one.submit(new_job(key=key)) for key in keys]
             assert [await other.submit(new_job(key=key)) for key in keys] == first
             assert len({job_id[:4] for job_id in first}) == 2
@@ -163,7 +149,7 @@ async def test_one_key_always_has_the_same_shard(tmp_path: Path, redis: RedisSer
 @pytest.mark.process
 async def test_a_queue_starts_before_its_redis(tmp_path: Path, service: str) -> None:
     server = RedisServer(tmp_path)
-    async with running([server], service) as queue:
+    async with running_queue([server], service) as queue:
         with pytest.raises(JobsUnavailableError):
             await queue.submit(new_job())
         with pytest.raises(JobsUnavailableError):

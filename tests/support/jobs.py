@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
+from tests.support.redis_server import RedisServer
+from tfleet.jobs.connect import shards_of
 from tfleet.jobs.job import JobAnswer, JobLimits, JobRequest, JobTarget, JobTimes, NewJob, TakenJob
 from tfleet.jobs.job_id import new_job_id
 from tfleet.jobs.shard import Shard, Submitted
+from tfleet.jobs.sharded_queue import ShardedQueue
 
 LIMITS = JobLimits(max_jobs=1000, max_bytes=10_000_000)
 TARGET = JobTarget("flowers", "1")
@@ -69,3 +72,26 @@ async def answering(
 def echo(job: TakenJob) -> JobAnswer:
     """The job's body, as the answer."""
     return JobAnswer(200, {"Content-Type": "text/plain", "X-Model": "flowers/1"}, job.request.body)
+
+
+@contextlib.asynccontextmanager
+async def running_queue(
+    servers: Sequence[RedisServer], service: str, limits: JobLimits = LIMITS
+) -> AsyncIterator[ShardedQueue]:
+    """A queue as a proxy has it, inside the block."""
+    queue = ShardedQueue(shards_of([server.url for server in servers], service), limits)
+    tasks = [asyncio.create_task(task()) for task in queue.tasks]
+    try:
+        yield queue
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await queue.close()
+
+
+async def answered(shard: Shard, worker: str = "w1") -> str:
+    """Answer the next job of this shard. Returns its id."""
+    [job] = await taken(shard, worker, count=1)
+    assert await shard.finish(job, STREAM, echo(job))
+    return job.id

@@ -57,6 +57,16 @@ class RedisServer:
     def stop(self) -> None:
         self._end(signal.SIGTERM)
 
+    @contextlib.contextmanager
+    def hanging(self) -> Iterator[None]:
+        """Inside the block it keeps its connections, and answers nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def _end(self, signum: int) -> None:
         process, self.process = self.process, None
         if process is not None:
@@ -70,7 +80,7 @@ class RedisServer:
             socket.create_connection(("127.0.0.1", self.port), 1) as connection,
         ):
             connection.sendall(b"PING\r\n")
-            return connection.recv(16) == b"+PONG\r\n"
+            return connection.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         return False
 
 

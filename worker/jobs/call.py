@@ -28,7 +28,7 @@ def begin_call(job: TakenJob, call: CallApplication) -> asyncio.Future[JobAnswer
     answered: asyncio.Future[JobAnswer] = loop.create_future()
     try:
         head = request_head(job)
-    except UnreadableError as error:
+    except (UnreadableError, UnicodeError) as error:
         answered.set_result(_problem(Problem(400, f"the job can't be read: {error}")))
         return answered
 

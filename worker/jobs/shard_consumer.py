@@ -17,9 +17,9 @@ from typing import Any, Final
 
 import structlog
 
-from tfleet.jobs.errors import JobsUnavailableError, UnsuitableRedisError
+from tfleet.jobs.errors import JobsUnavailableError, NoGroupError, UnsuitableRedisError
 from tfleet.jobs.job import JobAnswer, TakenJob
-from tfleet.jobs.redis_check import check_version, read_info
+from tfleet.jobs.redis_check import check_redis, read_info
 from tfleet.jobs.shard import Shard
 from tfleet.runtime.backoff import Backoff
 from tfleet.worker.jobs.call import CallApplication, begin_call, was_computed
@@ -108,17 +108,22 @@ class ShardConsumer:
                 if self._stopping:
                     return
                 count = max(1, room // self._shards)
-                entries = await self._shard.connection.wait_for_entries(
-                    self._me.stream, self._me.worker, count=count, wait_ms=READ_MS
-                )
+                entries = await self._read(count)
                 self._is_back()
                 for job in await self._shard.begin(self._me.worker, self._me.stream, entries):
                     self._begin(job)
 
+    async def _read(self, count: int) -> list[tuple[str, str]]:
+        try:
+            return await self._shard.connection.wait_for_entries(
+                self._me.stream, self._me.worker, count=count, wait_ms=READ_MS
+            )
+        except NoGroupError:  # removed while it was empty
+            await self._shard.open_stream(self._me.stream)
+            return []
+
     async def _prepare(self) -> None:
-        check_version(
-            read_info(await self._shard.connection.command("INFO")), str(self._shard.connection.url)
-        )
+        check_redis(read_info(await self._shard.connection.command("INFO")), str(self._shard.connection.url))
         await self._shard.open_stream(self._me.stream)
 
     def _begin(self, job: TakenJob) -> None:
