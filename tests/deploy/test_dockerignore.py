@@ -1,4 +1,4 @@
-"""The images are built from all packages of tfleet: one that is left out fails only when a container starts."""
+"""The images are built from all packages: one that is left out fails only when a container starts."""
 
 from __future__ import annotations
 
