@@ -22,6 +22,7 @@ from tfleet.bulk.output import OutputFolder
 from tfleet.bulk.prepare import prepare, prepare_fleet
 from tfleet.bulk.report import ProgressBar, summary_document, summary_lines
 from tfleet.bulk.sources.files import FORMATS, expand
+from tfleet.bulk.sources.storage import is_url
 from tfleet.client.images.files import SkippedFiles
 from tfleet.client.proxies.addresses import BadProxyError
 from tfleet.client.routes.named_model import NamedModel
@@ -55,6 +56,21 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
         raise click.BadParameter(str(error)) from error
 
 
+class OutputPath(click.ParamType[Path]):
+    """A folder, and no URL: `s3://bucket` would become a folder called `s3:`."""
+
+    name = "folder"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        if is_url(str(value)):
+            self.fail(
+                "it has to be a folder of this machine: copy it from there when the run is done", param, ctx
+            )
+        if Path(value).exists() and not Path(value).is_dir():
+            self.fail(f"{value} is a file, and has to be a folder", param, ctx)
+        return Path(value)
+
+
 def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     value = "\t" if value == r"\t" else value
     if value is not None and (len(value) != 1 or not value.isascii() or value in '"\r\n'):
@@ -69,8 +85,9 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     "--output",
     required=True,
     allow_from_autoenv=False,  # no variable says what a run writes, and of which rows
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the output.",
+    type=OutputPath(),
+    metavar="FOLDER",
+    help="Folder of this machine for the output.",
 )
 @click.option(
     "--model",
@@ -196,9 +213,9 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
     """Score the rows of files, or images, with a model, and write them with their predictions as Parquet.
 
     An INPUT is a Parquet, CSV, JSON Lines or Arrow file, an image, a folder, or a pattern such as
-    'rows/*.csv'. The columns that the model takes are found by their names; all are kept. The output is a
-    folder: parts in Parquet, which any reader takes as one table, and a manifest. A row that cannot be scored
-    has nulls, and the reason in the column _error.
+    'rows/*.csv'. It may be a URL that fsspec opens. The columns that the model takes are found by their
+    names; all are kept. The output is a folder: parts in Parquet, which any reader takes as one table, and a
+    manifest. A row that cannot be scored has nulls, and the reason in the column _error.
 
     After a kill the same command with --resume goes on, and each row is there once. Rows are read in pieces,
     so that a file of any size fits into --memory.
@@ -209,6 +226,7 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
       tfleet score 'rows/*.parquet' -o scored --model churn --keep customer --json
       tfleet score rows.csv -o tried --model churn --limit 1000
       tfleet score photos/ -o labelled --model flowers/1
+      tfleet score 's3://bucket/rows/*.csv' -o scored --model churn
       tfleet score rows.csv -o scored --fleet proxy:12480 --fleet-model churn
       tfleet score photos/ -o labelled --fleet proxy:12480 --concurrency 16
       tfleet score rows.csv -o swiss --model churn --filter 'country == "CH"' --resume

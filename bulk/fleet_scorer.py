@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tfleet.bulk.errors import RunFailedError
 from tfleet.bulk.fleet_connection import FleetConnection, arrow_stream
-from tfleet.bulk.image_content import image_source, unreadable
+from tfleet.bulk.image_content import LOCAL_IMAGES, ImageReader, unreadable
 from tfleet.bulk.isolation import RejectedRowsError, note_nulls, score_isolated
 from tfleet.bulk.predictions import FleetLabelPredictions, PredictionColumns
 from tfleet.bulk.scorer import ScoredBatch, scattered
@@ -73,8 +73,10 @@ class FleetImageScorer:
         predictions: FleetLabelPredictions,
         *,
         concurrency: int,
+        reader: ImageReader = LOCAL_IMAGES,
     ) -> None:
         self._fleet = fleet
+        self._reader = reader
         self.columns = columns
         (self._column,) = columns.names
         self.predictions = predictions
@@ -93,7 +95,7 @@ class FleetImageScorer:
             if index in errors:
                 continue
             try:
-                answers.append(self._fleet.image_labels(image_source(value), self.predictions.top))
+                answers.append(self._fleet.image_labels(self._reader.source(value), self.predictions.top))
             except (OSError, ValueError) as error:
                 errors[index] = unreadable(error)
             except RejectedRowsError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from tfleet.bulk.image_content import image_content, unreadable
+from tfleet.bulk.image_content import LOCAL_IMAGES, ImageReader, unreadable
 from tfleet.bulk.isolation import note_nulls
 from tfleet.bulk.predictions import LabelPredictions
 from tfleet.bulk.scorer import ScoredBatch, scattered
@@ -30,8 +30,17 @@ _Found = list[tuple[Sequence[int], pa.RecordBatch]]
 class ImageScorer:
     """Scores with an image model that is loaded and warm for batches of `batch_rows`."""
 
-    def __init__(self, classifier: Classifier, columns: TakenColumns, *, batch_rows: int, top: int) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        columns: TakenColumns,
+        *,
+        batch_rows: int,
+        top: int,
+        reader: ImageReader = LOCAL_IMAGES,
+    ) -> None:
         self._classifier = classifier
+        self._reader = reader
         self.columns = columns
         (self._column,) = columns.names
         self.predictions = LabelPredictions(classifier.scores, min(top, len(classifier.labels)))
@@ -53,7 +62,7 @@ class ImageScorer:
         for index, value in enumerate(rows.column(0).to_pylist()):
             if index not in errors:
                 try:
-                    prepared[index] = self._classifier.prepare(image_content(value), self._limits)
+                    prepared[index] = self._classifier.prepare(self._reader.content(value), self._limits)
                 except ImageError as error:
                     errors[index] = str(error)
                 except (OSError, ValueError) as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tfleet.bulk.batches import tensor_bytes
 from tfleet.bulk.digest import model_digest
 from tfleet.bulk.fleet_scorer import FleetImageScorer, FleetScorer
+from tfleet.bulk.image_content import ImageReader
 from tfleet.bulk.image_scorer import ImageScorer
 from tfleet.bulk.inputs import choose_rows, open_sources
 from tfleet.bulk.local_scorer import LocalScorer, local_predictions
@@ -65,7 +66,7 @@ def prepare(
     signature = model.session.signature()
     layout = None if images else row_layout(signature, model.facts.columns.value)
     sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
-    scorer = _scorer(model, layout, sources[0], options, sizes)
+    scorer = _scorer(model, layout, sources[0], options, sizes, ImageReader.of(files))
     predicted = scorer.predictions.schema.names
     rows = choose_rows(sources, scorer.columns, options.read, selection, predicted)
     check_memory(options.sizes.memory_bytes, held)
@@ -92,7 +93,7 @@ def prepare_fleet(
     sizes = options.sizes.resolved(images=model.images)
     layout = None if model.images else model.layout()
     sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
-    scorer = _fleet_scorer(fleet, model, layout, sources[0], options, sizes)
+    scorer = _fleet_scorer(fleet, model, layout, sources[0], options, sizes, ImageReader.of(files))
     rows = choose_rows(sources, scorer.columns, options.read, selection, scorer.predictions.schema.names)
     inputs = [source.digest() for source in sources]
     document = {"name": model.name, "version": model.version, "signature": model.stated, "of": "a fleet"}
@@ -115,6 +116,7 @@ def _fleet_scorer(
     source: RowSource,
     options: ScoreOptions,
     sizes: ResolvedSizes,
+    reader: ImageReader,
 ) -> FleetScorer | FleetImageScorer:
     there, where = source.columns, source.name
     concurrency = options.model.fleet.concurrency
@@ -122,7 +124,7 @@ def _fleet_scorer(
         column = image_column(options.read.image_column, there, where)
         predictions = fleet.predictions(model, options.top)
         assert isinstance(predictions, FleetLabelPredictions), "an image model has labels"
-        return FleetImageScorer(fleet, column, predictions, concurrency=concurrency)
+        return FleetImageScorer(fleet, column, predictions, concurrency=concurrency, reader=reader)
     return FleetScorer(
         fleet,
         model_columns(layout, there, where),
@@ -139,6 +141,7 @@ def _scorer(
     source: RowSource,
     options: ScoreOptions,
     sizes: ResolvedSizes,
+    reader: ImageReader,
 ) -> LocalScorer | ImageScorer:
     there, where = source.columns, source.name
     if layout is not None:
@@ -147,7 +150,7 @@ def _scorer(
         return LocalScorer(model, columns, predictions, batch_rows=sizes.batch_rows)
     assert model.classifier is not None, "only an image model has no layout"
     column = image_column(options.read.image_column, there, where)
-    return ImageScorer(model.classifier, column, batch_rows=sizes.batch_rows, top=options.top)
+    return ImageScorer(model.classifier, column, batch_rows=sizes.batch_rows, top=options.top, reader=reader)
 
 
 def _model_document(spec: ModelSpec) -> dict[str, Any]:

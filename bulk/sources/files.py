@@ -7,15 +7,17 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.sources.storage import expanded, is_url, open_url, said, shown, size_and_mark
 from tfleet.client.images.files import SUFFIXES
 
 _MAGIC_BYTES: Final = 8
+_DIGEST_BYTES: Final = 1024 * 1024
 _ARROW_MAGIC: Final = b"ARROW1"
 _FORMAT_BY_MAGIC: Final = {b"PAR1": "parquet", _ARROW_MAGIC: "arrow"}
 _FORMAT_BY_ENDING: Final = {
@@ -46,40 +48,50 @@ class InputDigest:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file of the input. `listed` says that its folder was named, and not the file."""
+    """A file of the input: a path, or a URL. `listed` says that its folder was named, and not the file."""
 
-    name: str
+    path: str
     listed: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and in the manifest."""
+        return shown(self.path) if self.is_url else self.path
+
+    @property
+    def is_url(self) -> bool:
+        """Whether it is a URL, which fsspec opens."""
+        return is_url(self.path)
 
     @property
     def endings(self) -> tuple[str, ...]:
         """The endings of its name, in lower case, without that of a compression."""
-        found = [each.lower() for each in Path(self.name).suffixes]
+        found = [each.lower() for each in self._own_name.suffixes]
         return tuple(found[:-1] if self.compression else found)
 
     @property
     def compression(self) -> str | None:
         """How it is compressed, by its name; None if it is not."""
-        return _COMPRESSIONS.get(Path(self.name).suffix.lower())
+        return _COMPRESSIONS.get(self._own_name.suffix.lower())
 
     @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return Path(self.name).stat().st_size
+    def _own_name(self) -> PurePosixPath:
+        # `zip://rows.csv::file:///tmp/all.zip` is rows.csv.
+        return PurePosixPath(self.name.partition("::")[0] if self.is_url else self.name)
 
     def open(self) -> Any:
-        """The file, as pyarrow reads it."""
-        return pa.OSFile(self.name)
+        """The file, as pyarrow reads it. Raises OSError."""
+        return pa.PythonFile(open_url(self.path), "r") if self.is_url else pa.OSFile(self.path)
 
     def open_mapped(self) -> Any:
-        """The file, whose bytes are read when they are used."""
-        return pa.memory_map(self.name)
+        """The file, whose bytes are read when they are used. Raises OSError."""
+        return self.open() if self.is_url else pa.memory_map(self.path)
 
     @property
     def is_arrow_file(self) -> bool:
         """Whether it is an Arrow file, which has an index of its batches, and not a stream."""
-        with Path(self.name).open("rb") as content:
-            return content.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC
+        with self._plain() as content:
+            return bool(content.read(len(_ARROW_MAGIC)) == _ARROW_MAGIC)
 
     def open_text(self) -> Any:
         """The file as a stream, decompressed where its name says that it is compressed."""
@@ -87,34 +99,56 @@ class InputFile:
 
     def format(self, stated: str | None) -> str:
         """One of `FORMATS`: the stated one, or what the content or the name says. Raises CannotScoreError."""
-        found = self._by_content() or stated
+        found = self._by_content() or stated or self._by_name()
         if found is not None:
             return found
-        for ending in reversed(self.endings):
-            if ending in _FORMAT_BY_ENDING:
-                return _FORMAT_BY_ENDING[ending]
+        instead = ", or name the files by a pattern" if self.listed else ""
         raise CannotScoreError(
-            f"{self.name}: its name does not say what it is: give --format, one of {', '.join(FORMATS)}"
+            f"{self.name}: its name does not say what it is: give --format, one of "
+            f"{', '.join(FORMATS)}{instead}"
         )
 
     @property
     def is_other(self) -> bool:
         """Whether it lies in a folder that was named, and nothing says what it is."""
-        known = set(self.endings) & _FORMAT_BY_ENDING.keys()
-        return self.listed and not known and self._by_content() is None
+        return self.listed and self._by_name() is None and self._by_content() is None
 
     def digest(self) -> InputDigest:
-        """Its digest, which is the SHA-256 of its content."""
-        with Path(self.name).open("rb") as content:
-            return InputDigest(self.name, self.size, hashlib.file_digest(content, "sha256").hexdigest())
+        """Its digest, which is the SHA-256 of its content. Raises CannotScoreError."""
+        whole, size = hashlib.sha256(), 0
+        try:
+            with self._plain() as content:
+                while piece := content.read(_DIGEST_BYTES):
+                    whole.update(piece)
+                    size += len(piece)
+        except OSError as error:
+            raise CannotScoreError(f"{self.name}: cannot be read: {said(error)}") from error
+        return InputDigest(self.name, size, whole.hexdigest())
+
+    def size_and_mark(self) -> tuple[int, str]:
+        """Its size, and what changes with its content. Raises OSError."""
+        if self.is_url:
+            return size_and_mark(self.path)
+        facts = Path(self.path).stat()
+        return facts.st_size, str(facts.st_mtime_ns)
+
+    def _plain(self) -> Any:
+        return open_url(self.path) if self.is_url else Path(self.path).open("rb")
+
+    def _by_name(self) -> str | None:
+        return next(
+            (_FORMAT_BY_ENDING[each] for each in reversed(self.endings) if each in _FORMAT_BY_ENDING), None
+        )
 
     def _by_content(self) -> str | None:
         """What its first bytes say that it is. Raises CannotScoreError."""
+        if self.is_url and self._by_name() == "image":
+            return None  # a request for each of thousands of images would take as long as to score them
         try:
-            with Path(self.name).open("rb") as content:
+            with self._plain() as content:
                 begin = content.read(_MAGIC_BYTES)
         except OSError as error:
-            raise CannotScoreError(f"{self.name}: cannot be read: {error.strerror}") from error
+            raise CannotScoreError(f"{self.name}: cannot be read: {said(error)}") from error
         return next((found for magic, found in _FORMAT_BY_MAGIC.items() if begin.startswith(magic)), None)
 
 
@@ -126,10 +160,12 @@ def expand(arguments: Iterable[str]) -> list[InputFile]:
     """
     found: list[InputFile] = []
     for argument in arguments:
-        files = list(_expanded(argument))
+        files, listed = (
+            expanded(argument) if is_url(argument) else (list(_expanded(argument)), Path(argument).is_dir())
+        )
         if not files:
-            raise CannotScoreError(f"{argument}: there is no such file, and none that it matches")
-        listed = Path(argument).is_dir()
+            what = "has no files" if listed else "there is no such file, and none that it matches"
+            raise CannotScoreError(f"{shown(argument) if is_url(argument) else argument}: {what}")
         found.extend(InputFile(name, listed) for name in files)
     return found
 
@@ -137,10 +173,15 @@ def expand(arguments: Iterable[str]) -> list[InputFile]:
 def _expanded(argument: str) -> Iterator[str]:
     path = Path(argument)
     if path.is_dir():
-        for folder, folders, names in os.walk(argument):
+        for folder, folders, names in os.walk(argument, onerror=_raise):
             folders[:] = sorted(each for each in folders if not each.startswith((".", "_")))
             yield from (str(Path(folder, name)) for name in sorted(names) if not name.startswith((".", "_")))
     elif path.exists():
         yield argument
     elif glob.has_magic(argument):
         yield from sorted(each for each in glob.iglob(argument, recursive=True) if Path(each).is_file())  # noqa: PTH207 - the pattern may be absolute, which Path.glob does not take
+
+
+def _raise(error: OSError) -> None:
+    """`os.walk` would leave out a folder that cannot be read, and nobody would hear of it."""
+    raise CannotScoreError(f"{error.filename}: cannot be read: {said(error)}") from error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow as pa
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
+from tfleet.bulk.sources.storage import said
 
 PATH: Final = "path"
 
@@ -23,6 +23,11 @@ class ImageFilesSource:
 
     def __init__(self, files: Sequence[InputFile], number: int, limits: PieceLimits) -> None:
         self.name = files[0].name
+        signed = next((each for each in files if each.path != each.name), None)
+        if signed is not None:
+            raise CannotScoreError(
+                f"{signed.name}: has a query, which the output would show: download it first"
+            )
         self.rows: int | None = len(files)
         self._files = files
         self._number = number
@@ -40,7 +45,7 @@ class ImageFilesSource:
         schema = self.schema(columns)
         for first in range(start.row, len(self._files), self._limits.rows):
             some = self._files[first : first + self._limits.rows]
-            paths = pa.array([each.name for each in some], pa.string())
+            paths = pa.array([each.path for each in some], pa.string())
             batch = pa.RecordBatch.from_arrays([paths] * len(schema), schema=schema)
             yield Piece(batch, first, InputPlace(self._number, first + len(some)))
 
@@ -49,11 +54,9 @@ class ImageFilesSource:
         whole, size = hashlib.sha256(), 0
         for file in self._files:
             try:
-                facts = Path(file.name).stat()
+                file_size, mark = file.size_and_mark()
             except OSError as error:
-                raise CannotScoreError(f"{file.name}: cannot be read: {error.strerror}") from error
-            whole.update(
-                f"{file.name}\0{facts.st_size}\0{facts.st_mtime_ns}\0".encode(errors="surrogateescape")
-            )
-            size += facts.st_size
+                raise CannotScoreError(f"{file.name}: cannot be read: {said(error)}") from error
+            whole.update(f"{file.name}\0{file_size}\0{mark}\0".encode(errors="surrogateescape"))
+            size += file_size
         return InputDigest(f"{len(self._files)} images from {self.name}", size, whole.hexdigest())
