@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from tfleet.jobs.counts import ShardStats, read_stats
 from tfleet.jobs.errors import UnsuitableRedisError
 from tfleet.jobs.job import (
     UNREADABLE,
@@ -31,6 +32,7 @@ from tfleet.jobs.job import (
 from tfleet.jobs.job_id import ShardIdentity, new_shard_identity
 from tfleet.jobs.scripts.begin import BEGIN
 from tfleet.jobs.scripts.cancel import CANCEL
+from tfleet.jobs.scripts.end_callback import END_CALLBACK
 from tfleet.jobs.scripts.expire import EXPIRE
 from tfleet.jobs.scripts.finish import FINISH
 from tfleet.jobs.scripts.leave import LEAVE
@@ -41,6 +43,7 @@ from tfleet.jobs.scripts.recount import RECOUNT
 from tfleet.jobs.scripts.renew import RENEW
 from tfleet.jobs.scripts.retry import RETRY
 from tfleet.jobs.scripts.script import GROUP
+from tfleet.jobs.scripts.stats import STATS
 from tfleet.jobs.scripts.submit import SUBMIT
 from tfleet.jobs.scripts.take_callbacks import TAKE_CALLBACKS
 
@@ -182,9 +185,9 @@ class Shard:
         found = await self.connection.run(TAKE_CALLBACKS, most, MOST_CALLBACK_TRIES, try_ms)
         return [(job_id.decode(), url.decode()) for job_id, url in found]
 
-    async def end_callback(self, job_id: str) -> None:
-        """The callback of a job was received."""
-        await self._command("ZREM", f"{self._prefix}callbacks", job_id)
+    async def end_callback(self, job_id: str, *, received: bool) -> None:
+        """The callback of a job was received, and is not sent again; or it was not, and this is counted."""
+        await self.connection.run(END_CALLBACK, job_id, int(received))
 
     async def retry(self, job_id: str, timeout_ms: int) -> bool:
         """Queue a dead job again. False if there is no such job, or if it is not dead."""
@@ -198,6 +201,10 @@ class Shard:
         """The open jobs, and the bytes of all."""
         found = await self._command("HMGET", f"{self._prefix}totals", "jobs", "bytes")
         return Totals(*(int(one or 0) for one in found))
+
+    async def stats(self) -> ShardStats:
+        """The figures for metrics."""
+        return read_stats(await self.connection.run(STATS))
 
     async def read(self, job_id: str, *, with_answer: bool = True) -> JobRecord | None:
         """A job as it is now; None if there is no such job."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from tfleet.jobs.counts import ShardReport
 from tfleet.jobs.errors import (
     ForgottenJobError,
     JobsUnavailableError,
@@ -54,6 +55,11 @@ class ShardedQueue:
     def shards(self) -> tuple[Shard, ...]:
         """All shards, whether they answer or not."""
         return tuple(watch.shard for watch in self._watches)
+
+    @property
+    def reports(self) -> tuple[ShardReport, ...]:
+        """What is known of each shard. Any thread may ask."""
+        return tuple(watch.report for watch in self._watches)
 
     @property
     def tasks(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:

@@ -183,7 +183,7 @@ async def serve_clients(
         route = _handler(settings, router, tickets, view, access_log, forwarder.handle, own)
         if settings.jobs is not None:
             served = serving_jobs(settings, settings.jobs, router, connections, access_log)
-            route = jobs_or(await _run_jobs(stack, served), route)
+            route = jobs_or(await _run_jobs(stack, served, metrics), route)
         server = proxy_server(route, settings, listen.limits, access_log, readiness)
         metrics.include(_connection_metrics(server.admission))
         where, drain_s = listen.address, settings.drain.timeout_s
@@ -193,11 +193,14 @@ async def serve_clients(
 
 
 async def _run_jobs(
-    stack: contextlib.AsyncExitStack, served: contextlib.AbstractAsyncContextManager[ServedJobs]
+    stack: contextlib.AsyncExitStack,
+    served: contextlib.AbstractAsyncContextManager[ServedJobs],
+    metrics: ProxyMetrics,
 ) -> Handler:
     """Run the queue of jobs until the stack ends. Returns what answers the requests for it."""
     jobs = await stack.enter_async_context(served)
     await stack.enter_async_context(background_tasks(*jobs.tasks))
+    metrics.include(jobs.metrics)
     return jobs.handler
 
 

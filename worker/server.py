@@ -171,7 +171,7 @@ def serve(settings: WorkerSettings) -> None:
     predictions = _predictions(settings, instance, lifecycle, metrics, decoders, memory)
     identity, cors = WorkerIdentity(instance, addresses, lifecycle), settings.http.cors
     app = make_app(identity, predictions, metrics, stop.ask, cors)
-    jobs = WorkerJobs(settings.jobs, settings.registration.service, instance, server)
+    jobs = WorkerJobs(settings.jobs, settings.registration.service, instance, server, metrics)
     try:
         with stop.deferred():
             direct = DirectPredict(predictions, metrics, lambda: server.queue.waiting, cors)

@@ -18,6 +18,7 @@ redis.call('XDEL', P .. stream, entry)
 local found = redis.call('HMGET', job_key(id), 'state', 'entry')
 if not is_open(found[1]) or found[2] ~= entry then return 0 end
 add_to_stream(id, stream)
+count('put_back')
 return redis.call('HINCRBY', job_key(id), 'put_back', 1)
 """,
 )

@@ -34,6 +34,7 @@ for _, pending in ipairs(redis.call('XPENDING', P .. stream, GROUP, 'IDLE', visi
       close_job(id, 'dead', now)
     else
       redis.call('XCLAIM', P .. stream, GROUP, worker, visibility_ms, entry)
+      count('abandoned')
       return {entry, id}
     end
   end

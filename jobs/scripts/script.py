@@ -14,11 +14,14 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
+from tfleet.jobs.counts import ANSWER_BUCKETS_MS
+
 GROUP: Final = "workers"
 """The consumer group of each stream."""
 
 # settle_open_job ends an open job, whose body nobody needs any more. A dead job keeps its body: it may be
 # queued again.
+_BUCKETS: Final = f"local BUCKETS_MS = {{{', '.join(map(str, ANSWER_BUCKETS_MS))}}}\n"
 _COMMON: Final = """
 local P = KEYS[1]
 local GROUP = 'workers'
@@ -53,6 +56,19 @@ local function open_group(stream)
   redis.call('SADD', P .. 'streams', stream)
 end
 
+-- What is only counted for metrics holds up no job: a key of another type is passed over.
+local function count(name, by)
+  redis.pcall('HINCRBY', P .. 'counts', name, by or 1)
+end
+
+-- Counts an answer into the first bucket with room for its time; behind the last bound there is one more.
+local function count_time(ms)
+  local bucket = 1
+  while BUCKETS_MS[bucket] and ms > BUCKETS_MS[bucket] do bucket = bucket + 1 end
+  count('bucket' .. bucket)
+  count('answer_ms', ms)
+end
+
 local function leave_stream(id)
   local found = redis.call('HMGET', job_key(id), 'stream', 'entry')
   if not found[1] then return end
@@ -73,6 +89,8 @@ local function set_bytes(id, bytes)
 end
 
 local function close_job(id, state, now)
+  count(state)
+  if state == 'done' then count_time(now - tonumber(redis.call('HGET', job_key(id), 'submitted_ms'))) end
   redis.call('ZREM', P .. 'open', id)
   redis.call('HINCRBY', P .. 'totals', 'jobs', -1)
   redis.call('HSET', job_key(id), 'state', state, 'settled_ms', now)
@@ -140,7 +158,7 @@ class Script:
 
     def __post_init__(self) -> None:
         first = "#!lua" if self.needs_room else "#!lua flags=allow-oom"
-        text = f"{first}\n{_COMMON}{self.body}"
+        text = f"{first}\n{_BUCKETS}{_COMMON}{self.body}"
         object.__setattr__(self, "text", text)
         digest = hashlib.sha1(text.encode(), usedforsecurity=False)  # as EVALSHA wants it
         object.__setattr__(self, "sha", digest.hexdigest())

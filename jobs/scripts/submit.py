@@ -33,6 +33,7 @@ local totals = redis.call('HMGET', P .. 'totals', 'jobs', 'bytes')
 local jobs, bytes = tonumber(totals[1] or 0), tonumber(totals[2] or 0)
 local own = #body + OVERHEAD
 if jobs >= tonumber(max_jobs) or bytes + own > tonumber(max_bytes) then
+  count('full')
   return {'full', '', jobs, bytes}
 end
 local deadline = now + tonumber(timeout_ms)
@@ -48,6 +49,7 @@ set_bytes(id, own)
 redis.call('HINCRBY', P .. 'totals', 'jobs', 1)
 redis.call('ZADD', P .. 'open', deadline, id)
 add_to_stream(id, stream)
+count('accepted')
 return {'accepted', id}
 """,
     needs_room=True,

@@ -21,6 +21,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'callbacks', '-inf', now, '
   local tries = url and redis.call('HINCRBY', job_key(id), 'callback_tries', 1)
   if not url or tries > most_tries then
     redis.call('ZREM', P .. 'callbacks', id)
+    if url then count('callback_given_up') end
   else
     redis.call('ZADD', P .. 'callbacks', now + try_ms + 1000 * 2 ^ (tries - 1), id)
     taken[#taken + 1] = {id, url}

@@ -142,9 +142,8 @@ class CallbackSender:
                 ok, why = answer.ok and answer.status < _REDIRECT, f"status {answer.status}"
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             ok, why = False, str(error) or type(error).__name__
-        if ok:
-            await self._shard.end_callback(job_id)
-        else:
+        await self._shard.end_callback(job_id, received=ok)
+        if not ok:
             self._log.warning("a callback was not received, retrying", job=job_id, error=why)
 
 

@@ -22,6 +22,7 @@ from tfleet.proxy.admin.socket_folder import NoSocketFolderError
 from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.jobs.app import JobPages, make_jobs_app
 from tfleet.proxy.jobs.callbacks import AllowedUrl, CallbackSender
+from tfleet.proxy.jobs.collector import JobCollector
 from tfleet.proxy.jobs.submission import MAX_TIMEOUT_MS, is_prediction, is_queued, jobs_path
 from tfleet.proxy.jobs.target import JobTargets
 from tfleet.proxy.settings import JobSettings, ProxySettings
@@ -36,9 +37,12 @@ _RELOAD_EVERY_S: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class ServedJobs:
-    """`handler` answers the requests that are for jobs. `tasks` have to run meanwhile."""
+    """`handler` answers the requests that are for jobs. `tasks` have to run meanwhile. `metrics` are those of
+    the queue.
+    """
 
     handler: Handler
+    metrics: JobCollector
     tasks: list[Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -78,7 +82,7 @@ async def serving_jobs(
             keys = await asyncio.to_thread(KeyFile, jobs.callback_key_file)
             session = await stack.enter_async_context(aiohttp.ClientSession())
             tasks += _callback_tasks(queue, session, keys)
-        yield ServedJobs(forwarder, tasks)
+        yield ServedJobs(forwarder, JobCollector(lambda: queue.reports), tasks)
 
 
 def _callback_tasks(

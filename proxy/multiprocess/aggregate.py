@@ -12,17 +12,19 @@ from prometheus_client.samples import Sample
 from tfleet.proxy.admin.workers import WorkerRow
 from tfleet.proxy.balancing.member import WorkerState
 from tfleet.proxy.balancing.mirror_counts import LARGEST_DIFFERENCE
+from tfleet.proxy.jobs.collector import REDIS_FIGURES, REDIS_UP
 
-# Each listener sees all workers and the whole registry: so the largest figure is the right one.
+# Each listener sees all workers, the whole registry and all jobs: so the largest figure is the right one.
 _MAXIMA: Final = frozenset(
     {
         "tfleet_proxy_workers",
         "tfleet_registry_last_sync_seconds",
         "tfleet_registry_unlisted_workers",
         LARGEST_DIFFERENCE,
+        *REDIS_FIGURES,
     }
 )
-_MINIMA: Final = frozenset({"process_start_time_seconds"})
+_MINIMA: Final = frozenset({"process_start_time_seconds", REDIS_UP})
 _CREATED: Final = "_created"
 _LASTING: Final = frozenset({"counter", "histogram"})
 _WORST_LAST: Final = (WorkerState.READY, WorkerState.STARTING, WorkerState.DRAINING, WorkerState.EJECTED)

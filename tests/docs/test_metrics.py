@@ -11,7 +11,15 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.docs.markdown import ROOT, cells
+from tests.proxy.jobs.test_job_pages import proxy_with_jobs
+from tests.support.redis_fixtures import redis, service
+from tests.support.redis_server import RedisServer
 from tests.support.tfleet_up import PHOTOS, up
+from tests.support.waiting import eventually
+from tfleet.worker.jobs.job_metrics import JobMetrics
+from tfleet.worker.metrics import WorkerMetrics
+
+__all__ = ["redis", "service"]
 
 _PAGE: Final = (ROOT / "docs" / "reference" / "metrics.md").read_text()
 _PACKAGES: Final = ("httpd", "proxy", "worker")
@@ -33,10 +41,26 @@ def test_each_metric_in_the_code_has_a_row() -> None:
         for name in _IN_CODE.findall(file.read_text())
     }
     documented = {
-        name.removesuffix("_total") for name in _documented("Proxy").keys() | _documented("Worker").keys()
+        name.removesuffix("_total")
+        for section in ("Proxy", "Worker", "Jobs")
+        for name in _documented(section)
     }
     assert sorted(in_code - documented) == []
     assert sorted(documented - in_code - {name for name in documented if name.startswith("process_")}) == []
+
+
+async def test_the_table_of_jobs_is_what_is_exposed(redis: RedisServer, service: str) -> None:
+    worker = WorkerMetrics()
+    worker.include(JobMetrics([str(redis.url)]))
+    async with proxy_with_jobs(redis, service) as client:
+
+        async def text() -> str:
+            async with client.get("/metrics") as answer:
+                return await answer.text()
+
+        found = await eventually(text, wanted=lambda said: "tfleet_proxy_jobs{" in said)
+    jobs = re.compile(r"tfleet_(?:proxy|worker)_jobs?(?:_|$)")
+    _compare(_documented("Jobs"), found + worker.text().decode(), only=jobs)
 
 
 @pytest.mark.process
@@ -64,10 +88,12 @@ def _documented(section: str) -> dict[str, Described]:
     }
 
 
-def _compare(documented: Mapping[str, Described], text: str) -> None:
+def _compare(documented: Mapping[str, Described], text: str, only: re.Pattern[str] = re.compile(r"")) -> None:
     exposed: dict[str, Described] = {}
     unseen: set[str] = set()
     for family in text_string_to_metric_families(text):
+        if not only.match(family.name):
+            continue
         if family.name.endswith("_created"):  # Prometheus' library adds it to a counter
             continue
         name = f"{family.name}_total" if family.type == "counter" else family.name

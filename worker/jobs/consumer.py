@@ -16,6 +16,7 @@ import structlog
 from tfleet.jobs.connect import shards_of
 from tfleet.jobs.redis_url import RedisUrl
 from tfleet.worker.jobs.call import CallApplication
+from tfleet.worker.jobs.job_metrics import JobMetrics
 from tfleet.worker.jobs.lanes import Lanes
 from tfleet.worker.jobs.shard_consumer import ConsumerIdentity, ShardConsumer
 
@@ -39,6 +40,7 @@ class JobConsumer:
         self._identity = identity
         self._free_threads = free_threads
         self._call = call
+        self.metrics = JobMetrics([str(url) for url in redis])
         self._timeout_s = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -79,7 +81,8 @@ class JobConsumer:
         lanes = Lanes(self._free_threads)
         shards = shards_of(self._redis, self._service)
         consumers = [
-            ShardConsumer(shard, self._identity, lanes, self._call, shards=len(shards)) for shard in shards
+            ShardConsumer(shard, self._identity, lanes, self._call, counts, shards=len(shards))
+            for shard, counts in zip(shards, self.metrics.shards, strict=True)
         ]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(task()) for consumer in consumers for task in consumer.tasks]

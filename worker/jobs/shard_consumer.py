@@ -23,6 +23,7 @@ from tfleet.jobs.redis_check import check_redis, read_info
 from tfleet.jobs.shard import Shard
 from tfleet.runtime.backoff import Backoff
 from tfleet.worker.jobs.call import CallApplication, begin_call, was_computed
+from tfleet.worker.jobs.job_metrics import JobResult, ShardCounts
 from tfleet.worker.jobs.lanes import Lanes
 
 READ_MS: Final = 1000
@@ -53,12 +54,20 @@ class ShardConsumer:
     """The jobs of one shard that this worker has. It belongs to one event loop."""
 
     def __init__(
-        self, shard: Shard, identity: ConsumerIdentity, lanes: Lanes, call: CallApplication, *, shards: int
+        self,
+        shard: Shard,
+        identity: ConsumerIdentity,
+        lanes: Lanes,
+        call: CallApplication,
+        counts: ShardCounts,
+        *,
+        shards: int,
     ) -> None:
         self._shard = shard
         self._me = identity
         self._lanes = lanes
         self._call = call
+        self._counts = counts
         self._shards = shards
         self._has: dict[str, TakenJob] = {}
         """The jobs that are being computed, by their entries."""
@@ -142,18 +151,28 @@ class ShardConsumer:
             await self._lanes.end_sharing()
 
     async def _work(self, job: TakenJob, coming: asyncio.Future[JobAnswer]) -> None:
-        answer = await coming
+        self._counts.running += 1
+        try:
+            await self._settle(job, await coming)
+        finally:
+            self._counts.running -= 1
+
+    async def _settle(self, job: TakenJob, answer: JobAnswer) -> None:
         if not was_computed(answer):
             returns = await self._with_patience(lambda: self._shard.put_back(job, self._me.stream))
             if returns is None or returns < _MOST_RETURNS:
                 self._has.pop(job.entry, None)
+                self._counts.results[JobResult.QUEUED_AGAIN] += 1
                 await asyncio.sleep(_AFTER_RETURN_S)  # holds a lane, so that the job does not come at once
                 return
         await self._with_patience(lambda: self._finish(job, answer))
         self._has.pop(job.entry, None)
 
     async def _finish(self, job: TakenJob, answer: JobAnswer) -> None:
-        if not await self._shard.finish(job, self._me.stream, answer):
+        if await self._shard.finish(job, self._me.stream, answer):
+            self._counts.results[JobResult.ANSWERED] += 1
+        else:
+            self._counts.results[JobResult.NOT_NEEDED] += 1
             self._log.info("an answer was not needed any more", job=job.id)
 
     async def _renew(self) -> None:
@@ -165,6 +184,7 @@ class ShardConsumer:
         for entry in await self._shard.renew(self._me.worker, self._me.stream, list(self._has)):
             lost = self._has.pop(entry, None)
             if lost is not None:  # else it was finished meanwhile
+                self._counts.results[JobResult.LOST] += 1
                 self._log.warning("a job was cancelled, or went to another worker", job=lost.id)
 
     async def _take_abandoned(self) -> None:
@@ -182,6 +202,7 @@ class ShardConsumer:
                 for job in await self._shard.begin(self._me.worker, stream, [found]):
                     self._log.warning("a job of another worker runs alone", job=job.id, of=job.deliveries)
                     self._has[job.entry] = job
+                    self._counts.alone += 1
                     await self._work(job, begin_call(job, self._call))
 
     async def _with_patience(self, step: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
@@ -211,11 +232,13 @@ class ShardConsumer:
                 await asyncio.sleep(_AGAIN.delay_s(failures, self._rng))
 
     def _is_away(self, error: Exception) -> None:
+        self._counts.up = False
         if not self._away:
             self._away = True
             self._log.warning("jobs unavailable, retrying", error=str(error))
 
     def _is_back(self) -> None:
+        self._counts.up = True
         if self._away:
             self._away = False
             self._log.info("jobs available again")

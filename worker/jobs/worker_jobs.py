@@ -10,6 +10,7 @@ from tfleet.discovery.instance import Instance
 from tfleet.jobs.job import stream_name
 from tfleet.worker.jobs.consumer import JobConsumer
 from tfleet.worker.jobs.shard_consumer import ConsumerIdentity
+from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.settings import JobConsumerSettings
 from tfleet.worker.wsgi.server import WsgiServer
 
@@ -18,7 +19,12 @@ class WorkerJobs:
     """The jobs of one worker; without settings there are none."""
 
     def __init__(
-        self, settings: JobConsumerSettings | None, service: str, instance: Instance, server: WsgiServer
+        self,
+        settings: JobConsumerSettings | None,
+        service: str,
+        instance: Instance,
+        server: WsgiServer,
+        metrics: WorkerMetrics,
     ) -> None:
         self._consumer: JobConsumer | None = None
         self._log: Any = structlog.get_logger().bind(worker=instance.id)
@@ -32,6 +38,7 @@ class WorkerJobs:
                 lambda: server.queue.free_threads,
                 server.call_application,
             )
+            metrics.include(self._consumer.metrics)
 
     def __repr__(self) -> str:
         return f"<WorkerJobs {self._consumer!r}>"
