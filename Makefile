@@ -11,6 +11,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
+SPARK := .venv/.installed-spark
 REQUIREMENTS := pyproject.toml constraints.txt
 export PYTHON
 # Most of what the tests start lives for a second or two: half of that would go into compiling the same files anew.
@@ -19,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
-.PHONY: help install run test check quick clean
+.PHONY: help install run test check quick spark clean
 .PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout
 
 help: ## Show these targets
@@ -34,18 +35,20 @@ test: check ## Check the code, then run all tests with coverage (minutes)
 	mkdir -p build/coverage
 	$(BIN)/coverage erase
 ifeq ($(PYTEST_ARGS),) # what is started in the second and third step is not measured: it covers no more
-	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone and not compose'
+	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone and not compose and not spark'
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'fleet or clone'
+	$(BIN)/coverage run -m pytest -m spark # two minutes; nothing without `make spark` and Java
 	$(BIN)/python -m pytest -m compose # three minutes, and two more to build the images; nothing without Docker
 else
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
 endif
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
-ifeq ($(PYTEST_ARGS),) # a part of the tests covers only a part
+ifeq ($(PYTEST_ARGS),) # a part of the tests covers only a part; Spark runs bulk/spark in processes of its own
 	@for package in contract runtime discovery jobs proxy client bulk; do \
 	    echo "branches and lines of $$package covered, in percent:"; \
-	    $(BIN)/coverage report --include="*/$$package/*" --fail-under=90 --format=total || exit 1; \
+	    $(BIN)/coverage report --include="*/$$package/*" --omit="*/bulk/spark/*" --fail-under=90 --format=total \
+	        || exit 1; \
 	done
 endif
 
@@ -55,9 +58,11 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+spark: $(SPARK) ## Add Spark to .venv, so that `make test` has its tests, too (half a minute)
+
 # Four at a time: most of them wait for sockets, but each process takes four seconds to import and collect them.
 quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about a minute)
-	$(BIN)/python -m pytest -n 4 -m 'not fleet and not process and not clone and not compose' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 -m 'not fleet and not process and not clone and not compose and not spark' $(PYTEST_ARGS)
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
 	$(BIN)/python -m benchmarks.worker $(ARGS)
@@ -87,6 +92,9 @@ clean: ## Remove .venv and all that was built, cached or measured
 
 $(RUNTIME): $(REQUIREMENTS)
 	@bash deploy/install.sh '.[worker,proxy,client]' $@
+
+$(SPARK): $(REQUIREMENTS)
+	@bash deploy/install.sh '.[dev,spark]' $@ $(DEV) $(RUNTIME)
 
 # What the tests need is all that a fleet needs, and more.
 $(DEV): $(REQUIREMENTS)

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from tfleet.worker.model.spec import ModelSpec
+
+_COMPILED: Final = "__pycache__"  # which the first run leaves beside the model's function
 
 
 def file_digest(path: Path) -> str:
@@ -38,7 +40,9 @@ def _files(spec: ModelSpec) -> Iterable[tuple[str, Path]]:
     origin = spec.origin
     if origin.is_dir():
         for path in sorted(each for each in origin.rglob("*") if each.is_file()):
-            yield str(path.relative_to(origin)), path
+            within = path.relative_to(origin)
+            if _COMPILED not in within.parts:
+                yield str(within), path
     else:
         yield "", origin
     if spec.output.function is not None:

@@ -28,7 +28,10 @@ _Found = list[tuple[Sequence[int], pa.RecordBatch]]
 
 
 class ImageScorer:
-    """Scores with an image model that is loaded and warm for batches of `batch_rows`."""
+    """Scores with an image model that is loaded and warm for batches of `batch_rows`.
+
+    `decoders` is how many batches are decoded while others run; by default as many as there are CPUs.
+    """
 
     def __init__(
         self,
@@ -38,6 +41,7 @@ class ImageScorer:
         batch_rows: int,
         top: int,
         reader: ImageReader = LOCAL_IMAGES,
+        decoders: int | None = None,
     ) -> None:
         self._classifier = classifier
         self._reader = reader
@@ -46,7 +50,7 @@ class ImageScorer:
         self.predictions = LabelPredictions(classifier.scores, min(top, len(classifier.labels)))
         # Not the sizes that the warm-up has found to be fast: those may be others in the next run.
         self.most_rows = min(batch_rows, classifier.most_images or batch_rows)
-        self.concurrency = classifier.concurrent_runs + usable_cpus()
+        self.concurrency = classifier.concurrent_runs + (decoders or usable_cpus())
         self._runs = threading.Semaphore(classifier.concurrent_runs)
         self._limits = ImageLimits()
 

@@ -1,0 +1,66 @@
+"""What goes wrong between a driver and its executors, in one line. No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+if TYPE_CHECKING:
+    from tfleet.bulk.spark.settings import Answers
+
+MOST_ARROW_BYTES: Final = 64 * 1024 * 1024
+_VERSIONS: Final = re.compile(
+    r"PYTHON_VERSION_MISMATCH\].*?(?P<executor>3\.\d+).*?(?P<driver>3\.\d+)", re.DOTALL
+)
+_OURS: Final = re.compile(r"tfleet\.[\w.]+\.(?:CannotScoreError|ModelError|RunFailedError): (?P<text>.+)")
+_NO_MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
+_NO_PROGRAM: Final = re.compile(r'Cannot run program "(?P<program>[^"]+)"')
+_MANY_BYTES: Final = "spark.sql.execution.arrow.maxBytesPerBatch"
+_PYTHON_MEMORY: Final = "spark.executor.pyspark.memory"
+
+
+def explained(text: str) -> str | None:
+    """What Spark's error means; None for one that is not known."""
+    if found := _OURS.search(text):
+        return found["text"].strip()
+    if found := _VERSIONS.search(text):
+        return (
+            f"the executors run Python {found['executor']}, and the driver {found['driver']}: both need the "
+            "same minor version: set PYSPARK_PYTHON, or spark.pyspark.python"
+        )
+    if found := _NO_MODULE.search(text):
+        name = found["name"].partition(".")[0]
+        return (
+            f"the executors' Python lacks the module {name}: install tfleet[spark,worker] on every machine, "
+            "or name the Python that has it with PYSPARK_PYTHON or spark.pyspark.python"
+        )
+    if found := _NO_PROGRAM.search(text):
+        return (
+            f"the executors have no {found['program']}: name a Python that they have with PYSPARK_PYTHON or "
+            "spark.pyspark.python"
+        )
+    return None
+
+
+def warnings_of(conf: Callable[[str, Any], Any], answers: Answers) -> list[str]:
+    """What in the session's settings will do harm. `conf` gives a setting, or the default."""
+    found = []
+    if conf(_PYTHON_MEMORY, None) is not None:
+        found.append(
+            f"{_PYTHON_MEMORY} limits the address space of Python workers, of which TensorFlow reserves far "
+            "more than it uses: leave it out, and set spark.executor.memoryOverhead"
+        )
+    content = [field.name for field in answers.taken if answers.images and _is_bytes(field.type)]
+    if content and int(conf(_MANY_BYTES, None) or 2**31 - 1) > MOST_ARROW_BYTES:
+        found.append(
+            f"the column {content[0]!r} has images, of which Spark sends 10,000 at once: set {_MANY_BYTES} "
+            f"to {MOST_ARROW_BYTES}, or score a column of paths"
+        )
+    return found
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -1,0 +1,103 @@
+"""A real Spark, and a model that says how often it was loaded and which rows it has scored."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+_FUNCTION = """
+import os
+from pathlib import Path
+
+here = Path(__file__).parents[2]  # beside the model: its files are what the digest is of
+(here / f"load-{os.getpid()}").touch()
+
+
+def add_up(outputs):
+    with open(here / "rows", "a") as rows:
+        rows.write("".join(f"{os.getpid()} {number}\\n" for number in outputs["sum"].tolist()))
+    victim = here / "kill"
+    if 1000.0 in outputs["sum"]:
+        try:
+            victim.unlink()
+        except FileNotFoundError:
+            pass
+        else:
+            os.kill(os.getpid(), 9)
+    return {"sum": outputs["sum"]}
+"""
+
+
+@pytest.fixture(scope="session")
+def real_spark() -> None:
+    """Skip without pyspark and Java; fail with SPARK_REQUIRED=true."""
+    missing = [] if find_spec("pyspark") else ["pyspark (make spark)"]
+    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
+        missing.append("Java 17 (openjdk-17-jre-headless)")
+    if not missing:
+        return
+    text = f"tests with Spark need {' and '.join(missing)}"
+    if os.environ.get("SPARK_REQUIRED") == "true":
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+@pytest.fixture(scope="session")
+def spark(real_spark: None) -> Iterator[SparkSession]:
+    """A session of two tasks at a time in one JVM, each of which may be tried three times."""
+    from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    builder = SparkSession.builder.master("local[2,3]").config("spark.ui.enabled", "false")
+    session = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    session.sparkContext.setLogLevel("OFF")
+    yield session
+    session.stop()
+    gateway = session.sparkContext._gateway
+    gateway.shutdown()
+    gateway.proc.stdin.close()
+    gateway.proc.wait(30)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedModel:
+    """`sum` of the columns `a` and `b`. What it does is logged in `logs`."""
+
+    folder: Path
+    logs: Path
+
+    @property
+    def loads(self) -> int:
+        """How many processes have loaded it."""
+        return len(list(self.logs.glob("load-*")))
+
+    @property
+    def scored(self) -> list[float]:
+        """The sums of all rows that were scored, without those of the warm-up."""
+        lines = (self.logs / "rows").read_text().splitlines()
+        return [found for line in lines if (found := float(line.split()[1])) >= 1000]
+
+    def kill_at_1000(self) -> None:
+        """The first Python worker to score a row with the sum 1,000 is killed by SIGKILL."""
+        (self.logs / "kill").touch()
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> WatchedModel:
+    from tests.support.tensor_models import write_arithmetic  # noqa: PLC0415 - TensorFlow takes seconds
+
+    folder = write_arithmetic(tmp_path / "watched" / "1")
+    (folder / "watch.py").write_text(_FUNCTION)
+    (folder / "model.toml").write_text('[output]\nfunction = "watch.py:add_up"\n')
+    return WatchedModel(folder, tmp_path)
