@@ -132,7 +132,8 @@ class RedisConnection:
             text = f"the Redis at {self.url} fails: {why}"
             if isinstance(error, OutOfMemoryError):
                 raise RedisFullError(text) from error
-            raise (NoGroupError if why.startswith("NOGROUP") else JobsUnavailableError)(text) from error
+            gone = why.startswith(("NOGROUP", "UNBLOCKED"))  # the latter to a read that was waiting
+            raise (NoGroupError if gone else JobsUnavailableError)(text) from error
 
 
 def _redis(url: RedisUrl) -> Redis:

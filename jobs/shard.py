@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from tfleet.contract.names import REQUEST_ID
 from tfleet.jobs.counts import ShardStats, read_stats
-from tfleet.jobs.errors import UnsuitableRedisError
+from tfleet.jobs.errors import NoGroupError, UnsuitableRedisError
 from tfleet.jobs.job import (
     UNREADABLE,
     JobAnswer,
@@ -46,6 +47,7 @@ from tfleet.jobs.scripts.script import GROUP
 from tfleet.jobs.scripts.stats import STATS
 from tfleet.jobs.scripts.submit import SUBMIT
 from tfleet.jobs.scripts.take_callbacks import TAKE_CALLBACKS
+from tfleet.jobs.scripts.tidy import TIDY
 
 if TYPE_CHECKING:  # importing it for real imports redis-py
     from tfleet.jobs.redis_connection import RedisConnection
@@ -55,7 +57,10 @@ DEAD_AT: Final = 3
 MOST_CALLBACK_TRIES: Final = 8
 KEEP_DEAD_MS: Final = 7 * 24 * 3600 * 1000
 SETTLED_CHANNEL: Final = "settled"
+IDLE_MS: Final = 3600 * 1000
+"""For so long a worker without jobs, or a stream without workers and jobs, is remembered."""
 _EXPIRED_AT_ONCE: Final = 100
+_TIDIED_AT_ONCE: Final = 100
 
 _FIELDS: Final = (
     *("state", "model", "version", "pinned", "submitted_ms", "deadline_ms", "body_bytes", "worker"),
@@ -129,7 +134,7 @@ class Shard:
         return Submitted(SubmitOutcome(reply[0].decode()), reply[1].decode())
 
     async def open_stream(self, stream: str) -> None:
-        """Make the stream and its group, if they are not there: a read of a group that is not there fails."""
+        """Say that the stream is in use, and make it with its group if they are not there."""
         await self.connection.run(OPEN_STREAM, stream)
 
     async def begin(self, worker: str, stream: str, entries: Sequence[tuple[str, str]]) -> list[TakenJob]:
@@ -149,7 +154,10 @@ class Shard:
     async def has_abandoned(self, stream: str, visibility_ms: int) -> bool:
         """Whether there is a job that `reclaim` would take."""
         idle = ("IDLE", visibility_ms, "-", "+", 1)
-        return bool(await self._command("XPENDING", self._prefix + stream, GROUP, *idle))
+        try:
+            return bool(await self._command("XPENDING", self._prefix + stream, GROUP, *idle))
+        except NoGroupError:
+            return False
 
     async def reclaim(self, worker: str, stream: str, visibility_ms: int) -> tuple[str, str] | None:
         """Take one job that nobody has renewed for that long: its entry and id; None if there is none."""
@@ -179,6 +187,10 @@ class Shard:
     async def expire(self) -> int:
         """Settle and forget what is due, a hundred of each at the most. Returns how many there were."""
         return int(await self.connection.run(EXPIRE, _EXPIRED_AT_ONCE))
+
+    async def tidy(self, idle_ms: int = IDLE_MS) -> None:
+        """Remove workers and streams that have not been heard of for so long, some at a time."""
+        await self.connection.run(TIDY, idle_ms, _TIDIED_AT_ONCE)
 
     async def take_callbacks(self, most: int, try_ms: int) -> list[tuple[str, str]]:
         """Take callbacks that are due: id and URL of each. They are due again later, until `end_callback`."""
@@ -230,8 +242,8 @@ class Shard:
 def _digest(job: NewJob) -> str:
     """What tells two requests with the same Idempotency-Key apart."""
     request, target = job.request, job.target
-    kind = request.headers.get("Content-Type", "")
-    parts = (target.model, target.version if target.pinned else "", request.target, kind, job.callback)
+    headers = sorted((name, value) for name, value in request.headers.items() if name != REQUEST_ID)
+    parts = (target.model, target.version if target.pinned else "", request.target, headers, job.callback)
     whole = hashlib.sha256(json.dumps(parts).encode())
     whole.update(request.body)
     return whole.hexdigest()

@@ -22,6 +22,7 @@ from tfleet.jobs.waiters import Waiters
 from tfleet.runtime.backoff import Backoff
 
 EXPIRE_EVERY_S: Final = 1.0
+_TIDY_EVERY_S: Final = 60.0
 _LISTEN: Final = "listen"
 _EXPIRE: Final = "expire"
 _AGAIN: Final = Backoff(first_s=0.1, cap_s=5.0)
@@ -35,6 +36,7 @@ class ShardWatch:
         self.identity: ShardIdentity | None = None
         self.waiters = Waiters()
         self._stats: ShardStats | None = None
+        self._tidy_at_s = 0.0
         self._rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
         self._log: Any = structlog.get_logger().bind(redis=str(shard.connection.url))
         self._failing: set[str] = set()
@@ -60,8 +62,8 @@ class ShardWatch:
         await self._for_ever(_LISTEN, self._listen)
 
     async def expire(self) -> None:
-        """Settle and forget what is due, and read the shard's figures, once a second. Endless. Any proxy may
-        settle jobs, and all of them do.
+        """Settle and forget what is due, and read the shard's figures, once a second; once a minute also remove
+        what is left of workers and versions that are gone. Endless. Any proxy may do it, and all of them do.
         """
         await self._for_ever(_EXPIRE, self._expire)
 
@@ -96,8 +98,12 @@ class ShardWatch:
         await self.shard.recount()
 
     async def _expire(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
             more = await self.shard.expire()
+            if loop.time() >= self._tidy_at_s:
+                self._tidy_at_s = loop.time() + _TIDY_EVERY_S
+                await self.shard.tidy()
             self._stats = await self.shard.stats()
             self._is_back(_EXPIRE)
             if not more:

@@ -100,7 +100,7 @@ class JobSettings:
     """The Redis that keep jobs, the limits of each, and the times of a job that names none.
 
     `callbacks` are the URLs that a callback may begin with, and `callback_key_file` has the keys that
-    sign what is sent there.
+    sign what is sent there. `most_waiting` callers may wait at one listener.
     """
 
     redis: tuple[RedisUrl, ...]
@@ -108,6 +108,7 @@ class JobSettings:
     times: JobTimes
     callbacks: tuple[str, ...] = ()
     callback_key_file: Path | None = None
+    most_waiting: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,6 @@
-"""Makes a stream with its group of workers, where there is none: a read of a group that is not there fails.
+"""Notes that a stream is in use, and makes it with its group of workers where there is none.
+
+A read of a group that is not there fails.
 
 Arguments: the stream.
 """

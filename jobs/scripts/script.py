@@ -47,13 +47,13 @@ local function is_open(state)
 end
 
 local function open_group(stream)
+  redis.call('ZADD', P .. 'streams', now_ms(), stream)
   if redis.call('EXISTS', P .. stream) == 1 then
     for _, group in ipairs(redis.call('XINFO', 'GROUPS', P .. stream)) do
       if group[2] == GROUP then return end
     end
   end
   redis.call('XGROUP', 'CREATE', P .. stream, GROUP, '0', 'MKSTREAM')
-  redis.call('SADD', P .. 'streams', stream)
 end
 
 -- What is only counted for metrics holds up no job: a key of another type is passed over.

@@ -23,7 +23,7 @@ local function group_of(stream)
   end
 end
 
-for _, stream in ipairs(redis.call('SMEMBERS', P .. 'streams')) do
+for _, stream in ipairs(redis.call('ZRANGE', P .. 'streams', 0, -1)) do
   local pending, last = group_of(stream)
   if pending then
     running = running + pending

@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from tfleet.contract.cors import Cors
-from tfleet.contract.names import JOBS_PATH, REQUEST_ID
+from tfleet.contract.names import JOBS_PATH
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.request import RequestHead, read_request_head
@@ -35,6 +35,7 @@ from tfleet.jobs.sharded_queue import ShardedQueue
 from tfleet.proxy.admin.middleware import allow_origins, logged, request_id_of
 from tfleet.proxy.jobs.answers import accepted, job_response, list_document, queue_problem
 from tfleet.proxy.jobs.callbacks import CALLBACK_URL, AllowedUrl, checked_callback
+from tfleet.proxy.jobs.room import BodyRoom, WaitingPlaces
 from tfleet.proxy.jobs.submission import (
     SubmissionTarget,
     read_jobs_target,
@@ -50,6 +51,9 @@ from tfleet.proxy.telemetry.access_log import AccessLog
 _MOST_LISTED = 100
 _ANY_OTHER = "/{path:(?!jobs(?:/|$)).*}"
 """A POST to `/jobs/ID` is none."""
+_NO_PLACE = Problem(
+    429, "too many callers wait in the queue: ask again after Retry-After, or leave a job", retry_after_s=1
+)
 _GRACE_S = 1.0
 """A worker answers a job that is late with 504, and that answer says more than ours."""
 
@@ -74,6 +78,8 @@ class JobPages:
     targets: JobTargets
     times: JobTimes
     queued_ms: int
+    places: WaitingPlaces
+    bodies: BodyRoom
     callbacks: tuple[AllowedUrl, ...] = ()
 
     async def submit(self, request: web.Request) -> web.Response:
@@ -86,8 +92,12 @@ class JobPages:
 
     async def show(self, request: web.Request) -> web.Response:
         """`GET /jobs/ID`."""
-        wait_s = read_wait_s(request.query_string)
-        return job_response(await self.queue.wait(request.match_info["id"], wait_s))
+        wait_s, job_id = read_wait_s(request.query_string), request.match_info["id"]
+        if not wait_s:
+            return job_response(await self.queue.read(job_id))
+        with self.places.place() as free:
+            # Where too many wait already it is as if this one had named a wait of 0.
+            return job_response(await self.queue.wait(job_id, wait_s if free else 0))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """`DELETE /jobs/ID`."""
@@ -104,7 +114,12 @@ class JobPages:
 
     async def call(self, request: web.Request) -> web.Response:
         """`POST PATH?queue=1`."""
-        target = read_queued_target(request.raw_path)
+        with self.places.place() as free:
+            if not free:
+                raise ProblemError(_NO_PLACE)
+            return await self._call(request, read_queued_target(request.raw_path))
+
+    async def _call(self, request: web.Request, target: SubmissionTarget) -> web.Response:
         default = JobTimes(self.queued_ms, self.times.keep_ms)
         record = await self._submitted(request, target, default)
         job_id, moments = record.id, record.moments
@@ -129,10 +144,13 @@ class JobPages:
     ) -> JobRecord:
         times = read_times(request.headers, default)
         found = self.targets.find(target.wanted, _head_of(request))
-        body = worker_request(target, found, request.headers, await request.read())
-        headers = {**body.headers, REQUEST_ID: request_id_of(request)}
-        job = NewJob(type(body)(body.target, headers, body.body), found, times, key, callback)
-        return await self.queue.read(await self.queue.submit(job))
+        async with self.bodies.received(request) as body:
+            name = request_id_of(request)
+            asked = worker_request(target, found, request.headers, body, name)
+            del body  # a call may wait for long after this
+            job_id = await self.queue.submit(NewJob(asked, found, times, key, callback))
+            del asked
+        return await self.queue.read(job_id)
 
     async def _forget(self, job_id: str, *, settled: bool) -> None:
         try:

@@ -23,6 +23,7 @@ from tfleet.proxy.balancing.model_router import ModelRouter
 from tfleet.proxy.jobs.app import JobPages, make_jobs_app
 from tfleet.proxy.jobs.callbacks import AllowedUrl, CallbackSender
 from tfleet.proxy.jobs.collector import JobCollector
+from tfleet.proxy.jobs.room import BodyRoom, WaitingPlaces
 from tfleet.proxy.jobs.submission import MAX_TIMEOUT_MS, is_prediction, is_queued, jobs_path
 from tfleet.proxy.jobs.target import JobTargets
 from tfleet.proxy.settings import JobSettings, ProxySettings
@@ -31,6 +32,8 @@ from tfleet.proxy.upstream.connection_pool import WorkerConnections
 
 _MARGIN_S: Final = 15.0
 """For Redis that answers late, on top of the time that a caller waits."""
+_BODIES: Final = 4
+"""Of the largest bodies so many may be on their way to Redis at once."""
 _POST: Final = b"POST"
 _RELOAD_EVERY_S: Final = 1.0
 
@@ -58,7 +61,15 @@ async def serving_jobs(
     limits = settings.limits
     queue = ShardedQueue(shards_of(jobs.redis, settings.discovery.service), jobs.limits)
     allowed = tuple(map(AllowedUrl.parse, jobs.callbacks))
-    pages = JobPages(queue, JobTargets(router), jobs.times, int(limits.timeout_s * 1000), allowed)
+    pages = JobPages(
+        queue,
+        JobTargets(router),
+        jobs.times,
+        int(limits.timeout_s * 1000),
+        WaitingPlaces(jobs.most_waiting),
+        BodyRoom(_BODIES * limits.max_body_bytes),
+        allowed,
+    )
     app = make_jobs_app(
         pages,
         access_log,

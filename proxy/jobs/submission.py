@@ -19,6 +19,7 @@ from tfleet.contract.names import (
     MODELS_PATH,
     PREDICT_PATH,
     QUEUE,
+    REQUEST_ID,
     REQUEST_TIMEOUT_MS,
     WAIT,
     whole_number,
@@ -93,11 +94,11 @@ def is_prediction(path: bytes) -> bool:
 
 
 def worker_request(
-    target: SubmissionTarget, found: JobTarget, headers: Mapping[str, str], body: bytes
+    target: SubmissionTarget, found: JobTarget, headers: Mapping[str, str], body: bytes, request_id: str
 ) -> JobRequest:
     """The request for the worker. `headers` looks names up in any case of letters."""
     kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
-    return JobRequest(target.for_worker(found), kept, body)
+    return JobRequest(target.for_worker(found), {**kept, REQUEST_ID: request_id}, body)
 
 
 def read_times(headers: Mapping[str, str], default: JobTimes) -> JobTimes:

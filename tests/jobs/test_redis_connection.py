@@ -52,6 +52,7 @@ async def test_jobs_survive_a_redis_that_is_killed(tmp_path: Path) -> None:
             assert await shard.renew("w1", STREAM, [job.entry for job in before]) == frozenset()
 
 
+@pytest.mark.process
 async def test_a_read_waits_longer_than_other_commands_may(shard: Shard) -> None:
     """redis/redis-py#3138: a wait that is longer than the socket's time-out failed."""
     await shard.open_stream(STREAM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,22 @@ async def test_a_queue_starts_before_its_redis(tmp_path: Path, service: str) -> 
         job_id = await queue.submit(new_job())
         assert (await queue.read(job_id)).state is JobState.QUEUED
     await asyncio.to_thread(server.stop)
+
+
+async def test_one_key_is_one_job_at_two_proxies(redis: RedisServer, shard: Shard, service: str) -> None:
+    async with running_queue([redis], service) as one, running_queue([redis], service) as other:
+        calls = [queue.submit(new_job(key="k")) for queue in (one, other) * 50]
+        assert len(set(await asyncio.gather(*calls))) == 1
+    assert (await shard.totals()).jobs == 1
+
+
+@pytest.mark.parametrize("name", ["Content-Type", "Content-Encoding", "Accept"])
+async def test_a_header_may_make_it_another_request(redis: RedisServer, service: str, name: str) -> None:
+    job = new_job(key="k")
+    async with running_queue([redis], service) as queue:
+        first = await queue.submit(job)
+        same = replace(job.request, headers={**job.request.headers, "X-Request-Id": "another"})
+        assert await queue.submit(replace(job, request=same)) == first
+        other = replace(job.request, headers={**job.request.headers, name: "x"})
+        with pytest.raises(KeyReusedError):
+            await queue.submit(replace(job, request=other))

@@ -2,7 +2,7 @@
 
 As a program it is a worker process that can be killed:
     python -m tests.support.job_consumer REDIS_URL SERVICE NAME VISIBILITY_S
-It answers with the SHA-256 of the body. A body that is `poison` kills it.
+It answers with the SHA-256 of the body. A body that is `poison` kills it, and `hang` is never answered.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def hashed(body: bytes, environ: dict[str, Any]) -> tuple[int, bytes]:
     """What the program answers."""
     if body == b"poison":
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(0.002)
+    time.sleep(600 if body == b"hang" else 0.002)
     return 200, hashlib.sha256(body).hexdigest().encode()
 
 

@@ -127,7 +127,7 @@ class ShardConsumer:
             return await self._shard.connection.wait_for_entries(
                 self._me.stream, self._me.worker, count=count, wait_ms=READ_MS
             )
-        except NoGroupError:  # removed while it was empty
+        except NoGroupError:  # by hand, or as this worker was cut off for long
             await self._shard.open_stream(self._me.stream)
             return []
 
@@ -179,6 +179,7 @@ class ShardConsumer:
         while True:
             await asyncio.sleep(self._me.visibility_s / _RENEWALS)
             await self._safely(self._renew_all())
+            await self._safely(self._shard.open_stream(self._me.stream))
 
     async def _renew_all(self) -> None:
         for entry in await self._shard.renew(self._me.worker, self._me.stream, list(self._has)):

@@ -33,6 +33,7 @@ async def proxy_with_jobs(
     *,
     limits: JobLimits = LIMITS,
     times: JobTimes = TIMES,
+    most_waiting: int = 1000,
     **options: Any,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of a proxy that keeps jobs; the proxy knows a worker, and not its model."""
@@ -41,7 +42,7 @@ async def proxy_with_jobs(
         chosen = replace(
             plain,
             discovery=replace(plain.discovery, service=service),
-            jobs=JobSettings((redis.url,), limits, times),
+            jobs=JobSettings((redis.url,), limits, times, most_waiting=most_waiting),
         )
         async with (
             single_process_proxy(chosen) as address,
