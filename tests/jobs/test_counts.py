@@ -87,7 +87,7 @@ async def test_the_time_to_an_answer_is_in_its_bucket(shard: Shard) -> None:
 
 async def test_keys_of_somebody_else_hold_up_no_figures(shard: Shard) -> None:
     prefix = shard.connection.prefix
-    await shard.connection.command("SADD", f"{prefix}streams", "none", "odd")
+    await shard.connection.command("ZADD", f"{prefix}streams", 1, "none", 2, "odd")
     await shard.connection.command("SET", f"{prefix}odd", "text")
     await shard.connection.command("SET", f"{prefix}counts", "text")
     await queued(shard)

@@ -55,7 +55,7 @@ async def test_bodies_on_their_way_have_a_limit() -> None:
         second = asyncio.create_task(send(400))
         await eventually(free(room), wanted=lambda found: "0 bytes free" in found)
         release.set()
-        assert await asyncio.gather(first, second) == [(200, "600"), (200, "400")]
+        assert [await first, await second] == [(200, "600"), (200, "400")]
         assert (await send(601))[0] == 413
         assert "1000 bytes free" in repr(room), "what was refused takes nothing either"
 
