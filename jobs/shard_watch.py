@@ -62,8 +62,8 @@ class ShardWatch:
         await self._for_ever(_LISTEN, self._listen)
 
     async def expire(self) -> None:
-        """Settle and forget what is due, and read the shard's figures, once a second. Once a minute remove what
-        is left of workers and versions that are gone. Endless. Any proxy may do it, and all of them do.
+        """Settle and forget what is due, and read the shard's figures, once a second; once a minute remove
+        what is left of workers and versions that are gone. Endless. Any proxy may do it, and all of them do.
         """
         await self._for_ever(_EXPIRE, self._expire)
 
