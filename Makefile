@@ -21,7 +21,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
 .PHONY: help install run test check quick spark clean
-.PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout
+.PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout bench-bulk
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -81,6 +81,9 @@ bench-memory: $(BENCH) ## Whether a worker grows with the requests that it has s
 
 bench-leases: $(BENCH) ## What p2p through the Python client costs (two minutes)
 	$(BIN)/python -m benchmarks.p2p.leases $(ARGS)
+
+bench-bulk: $(BENCH) ## What bulk runs cost beside Keras, a worker and Spark (15 minutes): make bench-bulk ARGS=rows
+	$(BIN)/python -m benchmarks.bulk $(ARGS)
 
 bench-rollout: $(BENCH) ## Whether rollouts lose a request, keep their shares and survive faults (15 minutes)
 	$(BIN)/python -m benchmarks.rollout $(ARGS)

@@ -18,7 +18,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from keras import layers
 
-COLUMNS = tuple(f"G{number}" for number in range(1, 11))
+from benchmarks.bulk.columns import COLUMNS
 
 
 def main(folder: Path, rows: int) -> None:

@@ -11,7 +11,7 @@ local MONOTONIC = 1
 local now = ffi.new("moment")
 local all = {}
 
-local function seconds()
+function seconds_now()
   ffi.C.clock_gettime(MONOTONIC, now)
   return tonumber(now.seconds) + tonumber(now.nanoseconds) / 1e9
 end
@@ -28,11 +28,11 @@ function init(args)
     wrk.headers[args[name]] = args[name + 1]
   end
   file:close()
-  began_s, answered_s, refused = seconds(), {}, 0
+  began_s, answered_s, refused = seconds_now(), {}, 0
 end
 
 function response(status)
-  answered_s[#answered_s + 1] = string.format("%.6f", seconds())
+  answered_s[#answered_s + 1] = string.format("%.6f", seconds_now())
   if status ~= 200 then
     refused = refused + 1
   end

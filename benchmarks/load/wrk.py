@@ -6,12 +6,13 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.load.form import Form
 from benchmarks.report.figures import Figures, rate
 
-_SCRIPT = Path(__file__).with_name("post.lua")
+_FOLDER = Path(__file__).parent
 _PATIENCE_S = 30
 
 
@@ -28,12 +29,27 @@ def load(url: str, form: Form, connections: int, seconds: float) -> Figures:
     with tempfile.NamedTemporaryFile(prefix="tfleet-bench-") as body:
         body.write(form.body)
         body.flush()
-        command = [
-            *("wrk", "--threads", "1", "--connections", str(connections)),
-            *("--duration", f"{seconds:.0f}s", "--timeout", f"{_PATIENCE_S}s", "--script", str(_SCRIPT)),
-            *(url, "--", body.name, *(part for header in form.headers.items() for part in header)),
-        ]
-        return read(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        return _run(url, "post.lua", body.name, form, connections, seconds)
+
+
+def load_many(url: str, forms: Sequence[Form], connections: int, seconds: float) -> Figures:
+    """Post the forms in turn for a whole number of seconds. All have the headers of the first one."""
+    with tempfile.TemporaryDirectory(prefix="tfleet-bench-") as folder:
+        bodies = [Path(folder, str(number)) for number in range(len(forms))]
+        for body, form in zip(bodies, forms, strict=True):
+            body.write_bytes(form.body)
+        names = Path(folder, "names")
+        names.write_text("".join(f"{body}\n" for body in bodies))
+        return _run(url, "post_many.lua", str(names), forms[0], connections, seconds)
+
+
+def _run(url: str, script: str, file: str, form: Form, connections: int, seconds: float) -> Figures:
+    command = [
+        *("wrk", "--threads", "1", "--connections", str(connections)),
+        *("--duration", f"{seconds:.0f}s", "--timeout", f"{_PATIENCE_S}s", "--script", str(_FOLDER / script)),
+        *(url, "--", file, *(part for header in form.headers.items() for part in header)),
+    ]
+    return read(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def read(output: str) -> Figures:

@@ -32,3 +32,14 @@ def test_wrk_sends_the_form_and_counts_what_is_not_200() -> None:
     assert found.answered > 1
     assert abs(found.failed - found.answered / 2) <= 1
     assert set(bodies) == {Form.of(b"picture").body}
+
+
+@pytest.mark.process
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_wrk_sends_many_forms_in_turn() -> None:
+    forms = [Form.of(picture) for picture in (b"one", b"two", b"three")]
+    with statuses_server(200) as (url, bodies):
+        found = wrk.load_many(url, forms, 1, 1)
+    assert (found.answered > 3, found.failed) == (True, 0)
+    assert {*bodies[:3]} == {form.body for form in forms}  # which one is first depends on wrk
+    assert bodies[3:6] == bodies[:3]

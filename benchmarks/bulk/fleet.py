@@ -1,0 +1,67 @@
+"""Measure `tfleet score --fleet` beside `--model`, on one machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.bulk.circumstances import Circumstances
+from benchmarks.bulk.make_photos import make_photos
+from benchmarks.bulk.program import Scored, program, score
+from benchmarks.report.server_process import server
+from tests.support.canned_server import nobody
+from tfleet.worker.model.find import DEFAULT_MODEL
+
+PHOTOGRAPHS: Final = 400
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFigures:
+    """Runs of each way, of rows and of photographs."""
+
+    rows: int
+    of_rows: dict[str, list[Scored]]
+    of_photographs: dict[str, list[Scored]]
+    around: Circumstances
+
+
+def measure_fleet(folder: Path, rows: int, rounds: int) -> FleetFigures:
+    """Score the same with a model in the process and with a worker, in turns."""
+    around = Circumstances()
+    program("benchmarks.bulk.make", (folder, rows))
+    make_photos(folder / "photographs", PHOTOGRAPHS)
+    of_rows = _turns(folder, "rows.parquet", folder / "binary", rounds, around)
+    of_photographs = _turns(folder, "photographs", DEFAULT_MODEL, rounds, around)
+    return FleetFigures(rows, of_rows, of_photographs, around)
+
+
+def _turns(
+    folder: Path, what: str, model: Path, rounds: int, around: Circumstances
+) -> dict[str, list[Scored]]:
+    found: dict[str, list[Scored]] = {"--model": [], "--fleet": []}
+    with _fleet(model) as url:
+        for number in range(rounds):
+            around.look()
+            for way, named in (("--model", model), ("--fleet", url)):
+                out = folder / f"{what}{way}-{number}"
+                found[way].append(score(folder / what, "-o", out, way, named))
+    return found
+
+
+@contextlib.contextmanager
+def _fleet(model: Path) -> Iterator[str]:
+    """The address of a proxy in p2p mode with one worker that serves the model."""
+    worker, proxy = nobody(), nobody()
+    fixed = ("--log-level", "error")
+    of_worker = ["worker", "--registry", "static:", "--port", str(worker.port), "--model", str(model)]
+    of_proxy = ["proxy", "--registry", f"static:{worker}", "--port", str(proxy.port), "--mode", "p2p"]
+    with (
+        server("worker", f"{worker.url}/", "tfleet", [*of_worker, "--precision", "float32", *fixed]) as one,
+        server("proxy", f"{proxy.url}/", "tfleet", [*of_proxy, *fixed]) as other,
+    ):
+        one.says_ready()
+        other.says_ready()
+        yield proxy.url
