@@ -20,8 +20,8 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
-.PHONY: help install run test check quick spark clean
-.PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout bench-bulk
+.PHONY: help install run test check quick soak spark clean
+.PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout bench-bulk bench-jobs
 
 help: ## Show these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +87,13 @@ bench-bulk: $(BENCH) ## What bulk runs cost beside Keras, a worker and Spark (15
 
 bench-rollout: $(BENCH) ## Whether rollouts lose a request, keep their shares and survive faults (15 minutes)
 	$(BIN)/python -m benchmarks.rollout $(ARGS)
+
+bench-jobs: $(BENCH) ## What a call that waits in the queue costs, beside a direct one and the usual list (two minutes)
+	$(BIN)/python -m benchmarks.jobs $(ARGS)
+
+# The test of it in `make test` has a thousand jobs.
+soak: $(DEV) ## 100,000 jobs while workers, the proxy and Redis are killed in turn (ten minutes; needs redis-server)
+	$(BIN)/python -m tests.support.job_faults $(ARGS)
 
 clean: ## Remove .venv and all that was built, cached or measured
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov

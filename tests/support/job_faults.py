@@ -1,7 +1,8 @@
 """Jobs while workers, proxies and Redis are killed: what was accepted, and what came of it.
 
-As a program it is the soak test:
+As a program it is the soak test, `make soak`:
     python -m tests.support.job_faults --jobs 100000 --seconds-between-kills 5
+Its exit code is 1 if anything is wrong.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import hashlib
-import os
 import random
 import signal
 import sys
@@ -26,14 +26,20 @@ import aiohttp
 from tests.support.environment import users_environment
 from tests.support.fake_worker import fake_worker
 from tests.support.free_ports import free_port
-from tests.support.redis_server import DURABLE, RedisServer
+from tests.support.redis_server import DURABLE, RedisServer, shard_of
 from tests.support.waiting import eventually
 from tfleet.contract.address import Address
+from tfleet.jobs.counts import Counted
 
 VISIBILITY_S = 1.0
+VICTIMS = ("worker", "proxy", "redis")
 _SERVICE = "faults"
 _SUBMITTERS = 16
 _READERS = 16
+_SETTLED = (Counted.DONE, Counted.EXPIRED, Counted.CANCELLED, Counted.DEAD)
+_MOST_DEAD = 0.005
+"""The share of jobs that may be dead: those at which two workers were killed. That is an answer, too."""
+_MOST_BYTES_MORE = 3_000_000
 _TARGET = "/jobs?model=flowers&version=1"
 
 
@@ -79,6 +85,8 @@ class Outcome:
     seconds: float = 0.0
     redis_bytes: tuple[int, int] = (0, 0)
     """The memory of Redis before the first job, and after the last one was forgotten."""
+    counted: tuple[int, int] = (0, 0)
+    """How many jobs Redis says it has accepted, and how many settled."""
 
 
 class FaultyFleet:
@@ -125,6 +133,12 @@ class FaultyFleet:
         await process.kill()
         await process.start()
 
+    async def counted(self) -> tuple[int, int]:
+        """How many jobs Redis has accepted, and how many it has settled."""
+        async with shard_of(self.redis, _SERVICE) as shard:
+            counts = (await shard.stats()).counts
+        return counts[Counted.ACCEPTED], sum(counts[each] for each in _SETTLED)
+
     async def memory_bytes(self) -> int:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.redis.port)
         writer.write(b"MEMORY PURGE\r\nINFO memory\r\n")
@@ -158,6 +172,7 @@ async def run_with_faults(
                 group.create_task(_read(fleet.url, locations, outcome))
         await killing
         outcome.after_kills += len(outcome.accepted)
+        outcome.counted = await fleet.counted()
         outcome.redis_bytes = before, await _settled_memory(fleet, outcome)
     outcome.seconds = time.monotonic() - began_s
     return outcome
@@ -168,7 +183,7 @@ async def _kill_in_turn(
 ) -> None:
     await eventually(_number_of(outcome))
     for _ in range(rounds):
-        for victim in ("worker", "proxy", "redis"):
+        for victim in VICTIMS:
             await asyncio.sleep(between_kills_s)
             await asyncio.shield(fleet.kill(victim, rng))
             outcome.kills[victim] += 1
@@ -243,12 +258,29 @@ async def _settled_memory(fleet: FaultyFleet, outcome: Outcome) -> int:
     return await fleet.memory_bytes()
 
 
+def faults(outcome: Outcome, jobs: int, kills: int) -> list[str]:
+    """What is not as promised: nothing is lost or answered twice, and the memory of Redis is flat."""
+    before, after = outcome.redis_bytes
+    promised = {
+        "each job is accepted once": (len(outcome.accepted), outcome.counted[0]) == (jobs, jobs),
+        "each job is settled once": outcome.counted[1] == sum(outcome.statuses.values()) == jobs,
+        "each answer is that of its job": not outcome.wrong,
+        "each job has an answer or is dead": outcome.statuses.keys() <= {200, 500},
+        "hardly any job is dead": outcome.statuses[500] <= _MOST_DEAD * jobs,
+        "each victim was killed": dict(outcome.kills) == dict.fromkeys(VICTIMS, kills),
+        "the memory of Redis is flat": after < before + _MOST_BYTES_MORE,
+    }
+    return [promise for promise, kept in promised.items() if not kept]
+
+
 def report(outcome: Outcome) -> str:
     before, after = outcome.redis_bytes
+    accepted, settled = outcome.counted
     return (
         f"{len(outcome.accepted)} accepted, final statuses {dict(outcome.statuses)}, {len(outcome.wrong)} "
-        f"wrong, {outcome.after_kills} accepted after the last kill, kills {dict(outcome.kills)}, "
-        f"{outcome.seconds:.0f} s, Redis {before / 1e6:.1f} MB before and {after / 1e6:.1f} MB after"
+        f"wrong, Redis counted {accepted} accepted and {settled} settled, {outcome.after_kills} accepted "
+        f"after the last kill, kills {dict(outcome.kills)}, {outcome.seconds:.0f} s, Redis "
+        f"{before / 1e6:.1f} MB before and {after / 1e6:.1f} MB after"
     )
 
 
@@ -267,7 +299,9 @@ def main() -> None:
                 rounds=asked.rounds,
             )
         )
-    print(report(outcome), f"pid {os.getpid()}")
+    found = faults(outcome, asked.jobs, asked.rounds)
+    print(report(outcome), *(f"BROKEN: {promise}" for promise in found), sep="\n")
+    sys.exit(bool(found))
 
 
 if __name__ == "__main__":
