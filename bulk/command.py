@@ -189,7 +189,8 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     default=DEFAULT_MEMORY,
     callback=_size,
     metavar="SIZE",
-    help="Memory of the whole process, the model included: 1GB, 512MB, 2GiB.",
+    help="Memory of the whole process, the model included: 1GB, 512MB, 2GiB. Costly images are decoded in "
+    "processes beside it, in a quarter of it more at most.",
 )
 @click.option(
     "--batch-rows",
@@ -295,7 +296,7 @@ def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
             model = stack.enter_context(closing(load_for_bulk(spec, local, options.sizes)))
             if model.classifier is not None:
                 files = _without_others(files)
-            prepared = prepare(files, selection, spec, model, options)
+            prepared = prepare(files, selection, spec, model, options, stack)
         return _run(prepared, folder, options)
 
 

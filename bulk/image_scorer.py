@@ -21,8 +21,12 @@ from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.limits import ImageLimits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tfleet.bulk.model_columns import TakenColumns
     from tfleet.worker.inference.classifier import Classifier, PreparedImage
+
+    Prepare = Callable[[bytes], PreparedImage]
 
 _Found = list[tuple[Sequence[int], pa.RecordBatch]]
 
@@ -31,6 +35,7 @@ class ImageScorer:
     """Scores with an image model that is loaded and warm for batches of `batch_rows`.
 
     `decoders` is how many batches are decoded while others run; by default as many as there are CPUs.
+    `prepare` decodes an image, and raises ImageError and RunFailedError; without it this process does that.
     """
 
     def __init__(
@@ -42,8 +47,11 @@ class ImageScorer:
         top: int,
         reader: ImageReader = LOCAL_IMAGES,
         decoders: int | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         self._classifier = classifier
+        limits = ImageLimits()
+        self._prepare = prepare or (lambda image: classifier.prepare(image, limits))
         self._reader = reader
         self.columns = columns
         (self._column,) = columns.names
@@ -52,7 +60,6 @@ class ImageScorer:
         self.most_rows = min(batch_rows, classifier.most_images or batch_rows)
         self.concurrency = classifier.concurrent_runs + (decoders or usable_cpus())
         self._runs = threading.Semaphore(classifier.concurrent_runs)
-        self._limits = ImageLimits()
 
     def __repr__(self) -> str:
         return f"<ImageScorer {self._classifier!r} most_rows={self.most_rows}>"
@@ -66,7 +73,7 @@ class ImageScorer:
         for index, value in enumerate(rows.column(0).to_pylist()):
             if index not in errors:
                 try:
-                    prepared[index] = self._classifier.prepare(self._reader.content(value), self._limits)
+                    prepared[index] = self._prepare(self._reader.content(value))
                 except ImageError as error:
                     errors[index] = str(error)
                 except (OSError, ValueError) as error:

@@ -41,6 +41,11 @@ def shares(memory_bytes: int) -> MemoryShares:
     return MemoryShares(memory_bytes // 256, memory_bytes // 128, memory_bytes // 64)
 
 
+def decoder_bytes(memory_bytes: int) -> int:
+    """What the processes that decode costly images may take together, besides the memory of this one."""
+    return memory_bytes // 4
+
+
 def parse_size(text: str) -> int:
     """Bytes, of a text such as `1GB`, `512 MiB` or `1.5G`. Raises ValueError."""
     found = _SIZE.fullmatch(text.strip())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tfleet.bulk.batches import tensor_bytes
@@ -58,15 +60,24 @@ def prepare(
     spec: ModelSpec,
     model: LoadedModel,
     options: ScoreOptions,
+    stack: ExitStack,
 ) -> PreparedRun:
-    """The run of a model that is loaded and warm. Raises CannotScoreError."""
+    """The run of a model that is loaded and warm. What it opens is closed with the stack.
+
+    Raises CannotScoreError.
+    """
     held = shares(options.sizes.memory_bytes)
     images = model.classifier is not None
     sizes = options.sizes.resolved(images=images)
     signature = model.session.signature()
     layout = None if images else row_layout(signature, model.facts.columns.value)
     sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
-    scorer = _scorer(model, layout, sources[0], options, sizes, ImageReader.of(files))
+    scorer: LocalScorer | ImageScorer
+    if layout is None:
+        reader = ImageReader.of(files)
+        scorer = _image_scorer(model, sources[0], options, sizes, reader, stack)
+    else:
+        scorer = _row_scorer(model, layout, sources[0], options, sizes)
     predicted = scorer.predictions.schema.names
     rows = choose_rows(sources, scorer.columns, options.read, selection, predicted)
     check_memory(options.sizes.memory_bytes, held)
@@ -135,22 +146,35 @@ def _fleet_scorer(
     )
 
 
-def _scorer(
+def _row_scorer(
+    model: LoadedModel, layout: RowLayout, source: RowSource, options: ScoreOptions, sizes: ResolvedSizes
+) -> LocalScorer:
+    columns = model_columns(layout, source.columns, source.name)
+    return LocalScorer(model, columns, local_predictions(model, options.top), batch_rows=sizes.batch_rows)
+
+
+def _image_scorer(
     model: LoadedModel,
-    layout: RowLayout | None,
     source: RowSource,
     options: ScoreOptions,
     sizes: ResolvedSizes,
     reader: ImageReader,
-) -> LocalScorer | ImageScorer:
-    there, where = source.columns, source.name
-    if layout is not None:
-        columns = model_columns(layout, there, where)
-        predictions = local_predictions(model, options.top)
-        return LocalScorer(model, columns, predictions, batch_rows=sizes.batch_rows)
+    stack: ExitStack,
+) -> ImageScorer:
+    # It imports Pillow, which --fleet does without.
+    from tfleet.bulk.image_decoders import ImageDecoders  # noqa: PLC0415 - see above
+
+    decoders = stack.enter_context(closing(ImageDecoders(options.sizes.memory_bytes)))
     assert model.classifier is not None, "only an image model has no layout"
-    column = image_column(options.read.image_column, there, where)
-    return ImageScorer(model.classifier, column, batch_rows=sizes.batch_rows, top=options.top, reader=reader)
+    column = image_column(options.read.image_column, source.columns, source.name)
+    return ImageScorer(
+        model.classifier,
+        column,
+        batch_rows=sizes.batch_rows,
+        top=options.top,
+        reader=reader,
+        prepare=partial(decoders.prepare, model.classifier),
+    )
 
 
 def _model_document(spec: ModelSpec) -> dict[str, Any]:
