@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
-.PHONY: help install run test check quick soak spark clean
+.PHONY: help install run test check quick soak soak-bulk soak-jobs spark clean
 .PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout bench-bulk bench-jobs
 
 help: ## Show these targets
@@ -64,6 +64,15 @@ spark: $(SPARK) ## Add Spark to .venv, so that `make test` has its tests, too (h
 quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about a minute)
 	$(BIN)/python -m pytest -n 4 -m 'not fleet and not process and not clone and not compose and not spark' $(PYTEST_ARGS)
 
+soak: soak-bulk soak-jobs ## What test runs do with small numbers, with large ones (half an hour)
+
+soak-bulk: $(DEV) ## 3,000,000 rows scored from CSV and Parquet, killed ten times (a quarter of an hour)
+	TFLEET_SOAK_ROWS=3000000 TFLEET_SOAK_KILLS=10 $(BIN)/python -m pytest tests/bulk/test_kills.py
+
+# The test of it in `make test` has a thousand jobs.
+soak-jobs: $(DEV) ## 100,000 jobs while workers, the proxy and Redis are killed in turn (ten minutes; needs redis-server)
+	$(BIN)/python -m tests.support.job_faults $(ARGS)
+
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
 	$(BIN)/python -m benchmarks.worker $(ARGS)
 
@@ -90,10 +99,6 @@ bench-rollout: $(BENCH) ## Whether rollouts lose a request, keep their shares an
 
 bench-jobs: $(BENCH) ## What a call that waits in the queue costs, beside a direct one and the usual list (two minutes)
 	$(BIN)/python -m benchmarks.jobs $(ARGS)
-
-# The test of it in `make test` has a thousand jobs.
-soak: $(DEV) ## 100,000 jobs while workers, the proxy and Redis are killed in turn (ten minutes; needs redis-server)
-	$(BIN)/python -m tests.support.job_faults $(ARGS)
 
 clean: ## Remove .venv and all that was built, cached or measured
 	rm -rf .venv build dist src/*.egg-info .coverage .coverage.* htmlcov

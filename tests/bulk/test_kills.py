@@ -1,4 +1,7 @@
-"""A run that is killed at any moment, and goes on: every row once, and the same bytes."""
+"""A run that is killed at any moment, and goes on: every row once, and the same bytes.
+
+`make soak` does it with 3,000,000 rows and ten kills.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,29 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 
-from tests.bulk.conftest import IRIS, flowers, score_argv
+from tests.bulk.conftest import COLUMNS, IRIS, score_argv
 from tests.support.environment import users_environment
 from tests.support.waiting import eventually_sync
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
+KILLS = int(os.environ.get("TFLEET_SOAK_KILLS", "2"))
+ROWS = int(os.environ.get("TFLEET_SOAK_ROWS", "30000"))
+PARTS = 60
+WHOLE_S = 60 + ROWS // 5000
+FORMS = ("rows.csv", "rows.parquet")
 
-KILLS = int(os.environ.get("TFLEET_TEST_KILLS", "2"))
-ROWS = 300_000
+pytestmark = [pytest.mark.process, pytest.mark.timeout(60 + (KILLS + 3) * WHOLE_S)]
 
 
-def start(folder: Path, out: str, *options: object) -> subprocess.Popen[str]:
-    argv = score_argv("rows.csv", "-o", out, "--model", IRIS, "--part-rows", 5000, *options)
+def start(folder: Path, name: str, out: str, *options: object) -> subprocess.Popen[str]:
+    # Small batches, so that even the short run takes long enough to be killed in its middle.
+    sizes = ("--part-rows", ROWS // PARTS, "--batch-rows", 16 + ROWS // 20_000)
+    argv = score_argv(name, "-o", out, "--model", IRIS, *sizes, *options)
     return subprocess.Popen(
         argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=users_environment()
     )
@@ -36,41 +48,53 @@ def parts(folder: Path) -> int:
     return len(list(folder.glob("part-*.parquet")))
 
 
-@pytest.fixture
-def whole(tmp_path: Path) -> dict[str, bytes]:
-    """What a run writes that nobody kills."""
-    (tmp_path / "rows.csv").write_text(flowers(ROWS))
-    with start(tmp_path, "whole") as process:
-        assert process.wait(100) == 0
-    return contents(tmp_path / "whole")
+def write(folder: Path) -> None:
+    """The same rows in both forms."""
+    sizes = np.random.default_rng(16).uniform(0, 8, (ROWS, len(COLUMNS))).round(1).astype(np.float32)
+    table = pa.table({"id": range(ROWS)} | dict(zip(COLUMNS, sizes.T, strict=True)))
+    pq.write_table(table, folder / "rows.parquet", row_group_size=ROWS // 3)
+    pyarrow.csv.write_csv(table, folder / "rows.csv")
 
 
-def test_kills_at_random_moments_cost_no_row(whole: dict[str, bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", FORMS)
+def test_kills_at_random_moments_cost_no_row(name: str, tmp_path: Path) -> None:
+    write(tmp_path)
+    with start(tmp_path, name, "whole") as process:
+        assert process.wait(WHOLE_S) == 0
+    whole = contents(tmp_path / "whole")
+    count = parts(tmp_path / "whole")
+    assert count > PARTS // 2
     chance = random.Random(16)
-    assert len(whole) > 10
-    for _ in range(KILLS):
-        there = parts(tmp_path / "out")
-        with start(tmp_path, "out", "--resume") as process:
-            wanted = min(there + chance.randrange(1, 4), len(whole) - 2)
-            eventually_sync(lambda wanted=wanted: parts(tmp_path / "out") >= wanted)  # type: ignore[misc] # bound at once
-            time.sleep(chance.random() / 20)  # a moment within a part
+    moments = sorted(chance.sample(range(1, count * 2 // 3), KILLS))
+    for moment in moments:
+        with start(tmp_path, name, "out", "--resume") as process:
+            eventually_sync(lambda moment=moment: parts(tmp_path / "out") >= moment, timeout_s=WHOLE_S)  # type: ignore[misc] # bound at once
+            time.sleep(chance.random() / 200)  # a moment within a part
             process.kill()
-            assert process.wait(20) in {-signal.SIGKILL, 0}
-    with start(tmp_path, "out", "--resume") as process:
-        assert process.wait(100) == 0
+            assert process.wait(20) == -signal.SIGKILL
+        assert parts(tmp_path / "out") < count
+    with start(tmp_path, name, "out", "--resume") as process:
+        assert process.wait(WHOLE_S) == 0
     assert contents(tmp_path / "out") == whole
+    ids = pq.read_table(tmp_path / "out", columns=["id"])["id"].to_pylist()
+    assert list(map(int, ids)) == list(range(ROWS))
 
 
-def test_ctrl_c_keeps_what_is_written(whole: dict[str, bytes], tmp_path: Path) -> None:
-    with start(tmp_path, "out") as process:
+def test_ctrl_c_keeps_what_is_written(tmp_path: Path) -> None:
+    write(tmp_path)
+    with start(tmp_path, "rows.parquet", "out") as process:
         eventually_sync(lambda: parts(tmp_path / "out") >= 2)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-    if process.returncode != 0:  # it may have been too fast
-        assert (process.returncode, err) == (
-            130,
-            "tfleet score: interrupted: what is written stays, and --resume goes on\n",
-        )
-    with start(tmp_path, "out", "--resume") as process:
-        assert process.wait(100) == 0
-    assert contents(tmp_path / "out") == whole
+    assert (process.returncode, err) == (
+        130,
+        "tfleet score: interrupted: what is written stays, and --resume goes on\n",
+    )
+    assert {path.name.partition("-")[0] for path in (tmp_path / "out").iterdir()} == {
+        "part",
+        "_manifest.json",
+    }
+    with start(tmp_path, "rows.parquet", "out", "--resume") as process:
+        assert process.wait(WHOLE_S) == 0
+    ids = pq.read_table(tmp_path / "out", columns=["id"])["id"].to_pylist()
+    assert ids == list(range(ROWS))
