@@ -6,7 +6,6 @@ import io
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,11 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tests.bulk.conftest import score_argv
+from tests.bulk.conftest import most_bytes, score_argv
 from tests.support.environment import users_environment
 from tests.support.graphs import write_model
 from tests.support.hostile_images import HOSTILE, made
-from tests.support.memory import resident_bytes_of
 from tests.support.photos import PHOTOS
 from tfleet.bulk.image_decoders import ImageDecoders
 from tfleet.bulk.image_scorer import ImageScorer
@@ -37,15 +35,6 @@ import os
 from tfleet.worker.decoders.child import serve
 serve({"pixels": lambda arguments, picture: os.abort()})
 """
-
-
-def most_bytes(process: subprocess.Popen[str]) -> int:
-    """The most that the process and its children have at a time, until it ends."""
-    found = 0
-    while process.poll() is None:
-        found = max(found, resident_bytes_of(process.pid))
-        time.sleep(0.02)
-    return found
 
 
 def test_hostile_images_end_no_run(tmp_path: Path) -> None:
@@ -65,7 +54,7 @@ def test_hostile_images_end_no_run(tmp_path: Path) -> None:
     ) as run:
         most = most_bytes(run)
         assert (run.wait(), run.stderr and run.stderr.read()) == (1, "")
-    assert most < 1.25 * MEMORY_BYTES
+    assert most < 1.25 * MEMORY_BYTES, most
     rows = {Path(row["path"]).name: row for row in pq.read_table(tmp_path / "out").to_pylist()}
     assert set(rows) == {*good, *names}
     assert [rows[name]["_error"] for name in good] == [None] * len(good)

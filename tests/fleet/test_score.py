@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import requests
 
-from tests.bulk.conftest import IRIS, flowers, score_argv
+from tests.bulk.conftest import IRIS, flowers, most_bytes, score_argv
 from tests.support.environment import users_environment
 from tests.support.graphs import write_model
 from tests.support.photos import PHOTOS
@@ -21,6 +23,7 @@ from tfleet.worker.model.tensorflow import tf
 
 pytestmark = pytest.mark.timeout(240)
 
+MEMORY_BYTES = 400_000_000
 OF_WORKERS = ("tensorflow", "keras", "flask", "multipart", "PIL", "prometheus_client")
 HIDE = f"""
 import sys
@@ -105,6 +108,43 @@ async def test_a_fleet_scores_images(tmp_path: Path) -> None:
         expected = None if row["probability"] is None else pytest.approx(row["probability"], abs=1e-4)
         assert other["probability"] == third["probability"] == expected
     assert [row["_error"] is None for row in ours] == [path != "photos/broken.png" for path in paths]
+
+
+async def test_four_tasks_lose_no_row_at_a_busy_worker(tmp_path: Path) -> None:
+    """tensorflow/serving#10: four tasks that sent whole partitions at once got UNAVAILABLE."""
+    count = 40_000
+    for number in range(4):
+        (tmp_path / f"{number}.csv").write_text(flowers(count, seed=number))
+    limits = ("--threads", "1", "--max-queue", "1", "--max-queue-bytes", "1000000")
+    async with served_model(IRIS, *limits, cache=tmp_path / "cache") as ways:
+
+        def task(number: int) -> tuple[int, str, int]:
+            options = ("--fleet", ways.p2p, "--batch-rows", count // 4, "--memory", MEMORY_BYTES)
+            argv = score_argv(f"{number}.csv", "-o", f"out-{number}", *options)
+            with subprocess.Popen(
+                argv,
+                cwd=tmp_path,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=users_environment(),
+            ) as run:
+                most = most_bytes(run)
+                assert run.stderr
+                return run.wait(), run.stderr.read(), most
+
+        done = await asyncio.gather(*(asyncio.to_thread(task, number) for number in range(4)))
+        page = await asyncio.to_thread(lambda: requests.get(f"{ways.worker}/metrics", timeout=30).text)
+    assert [(code, err) for code, err, _ in done] == [(0, "")] * 4
+    assert max(most for _, _, most in done) < MEMORY_BYTES
+    refused = re.findall(
+        r'^tfleet_worker_rejected_total{[^}]*"queue-requests"[^}]*} (\S+)$', page, re.MULTILINE
+    )
+    assert sum(map(float, refused)) > 0
+    for number in range(4):
+        table = pq.read_table(tmp_path / f"out-{number}", columns=["id", "label", "_error"])
+        assert table["id"].to_pylist() == list(map(str, range(count)))
+        assert (table["label"].null_count, table["_error"].null_count) == (0, count)
 
 
 async def test_a_fleet_is_asked_by_another_signature(tmp_path: Path) -> None:
