@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError, RunFailedError
 from tfleet.bulk.fleet_connection import FleetConnection
 from tfleet.bulk.interrupt import on_interrupt
 from tfleet.bulk.local_model import load_for_bulk
@@ -246,6 +246,9 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
         except (BadProxyError, CannotScoreError, ModelError) as error:
             _say(str(error))
             sys.exit(_REFUSED)
+        except BrokenInputError as error:
+            _say(f"{error}; the rows before are written")
+            sys.exit(FAILED)
         except RunFailedError as error:
             _say(f"{error}; what is written stays, and --resume goes on")
             sys.exit(FAILED)

@@ -9,3 +9,7 @@ class CannotScoreError(Exception):
 
 class RunFailedError(Exception):
     """The run has broken off, and `--resume` may finish it: exit code 1. The message is one line."""
+
+
+class BrokenInputError(RunFailedError):
+    """The run has broken off at a place that no run can read: exit code 1. The message is one line."""

@@ -107,6 +107,8 @@ def choose_rows(
     columns.check(schema, where)
     for other in sources[1:]:
         _check_alike(first, other, read, schema)
+        if options.keep is None:
+            _check_no_more(first, other)
     if selection.filter is not None:
         selection.filter.mask(_no_rows(schema))
     return Rows(sources, read, kept, selection)
@@ -142,6 +144,16 @@ def _check_alike(first: RowSource, other: RowSource, read: Sequence[str], schema
                 f"{other.name} has the column {field.name!r} as {found.type}, and {first.name} as "
                 f"{field.type}: score them by themselves"
             )
+
+
+def _check_no_more(first: RowSource, other: RowSource) -> None:
+    """All columns were to be kept, and those of the first file are the ones that the output has."""
+    more = [name for name in other.columns if name not in first.columns]
+    if more:
+        raise CannotScoreError(
+            f"{other.name} has the column {names_text(more)}, which {first.name} lacks: score them by "
+            "themselves, or choose columns that all have with --keep"
+        )
 
 
 def _no_rows(schema: pa.Schema) -> pa.RecordBatch:

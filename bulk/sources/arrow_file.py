@@ -14,7 +14,7 @@ from tfleet.bulk.batches import batch_ends, row_sizes
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.parquet import cast, plain
-from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
 
 
 class ArrowSource:
@@ -32,6 +32,7 @@ class ArrowSource:
                 self._schema = schema
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{file.name}: is no Arrow file or stream: {error}") from error
+        check_names(self.name, self._schema.names)
 
     def __repr__(self) -> str:
         return f"<ArrowSource {self.name}>"

@@ -14,9 +14,8 @@ import pyarrow as pa
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.csv_cells import CsvCells
 from tfleet.bulk.sources.files import InputDigest, InputFile
-from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names, slices
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record, read_blocks
-from tfleet.worker.api.protocols.problems import quoted
 from tfleet.worker.model.signature import TensorInfo
 
 _QUOTE: Final = b'"'
@@ -87,10 +86,11 @@ class CsvSource:
             text = content[:end].removeprefix(_BOM).decode()
         except UnicodeDecodeError as error:
             raise CannotScoreError(f"{self.name}: is not UTF-8: convert it first") from error
-        names = next(csv.reader([text], delimiter=self._delimiter, strict=False), [])
+        try:
+            names = next(csv.reader([text], delimiter=self._delimiter, strict=False), [])
+        except csv.Error as error:
+            raise CannotScoreError(f"{self.name}: has no header line that is CSV: {error}") from error
         if not names:
             raise CannotScoreError(f"{self.name}: has no header line with the names of its columns")
-        twice = next((name for index, name in enumerate(names) if name in names[:index]), None)
-        if twice is not None:
-            raise CannotScoreError(f"{self.name}: has two columns {quoted(twice)}: give each its own name")
+        check_names(self.name, names)
         return tuple(names), end

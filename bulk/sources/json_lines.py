@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError, RunFailedError
 from tfleet.bulk.sources.csv_cells import cell_type
 from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
@@ -24,6 +24,7 @@ from tfleet.worker.api.protocols.problems import CellError, names_text, place
 from tfleet.worker.model.signature import TensorInfo
 
 _VALUES_AT_ONCE: Final = 256
+_BOM: Final = b"\xef\xbb\xbf"  # no line can begin with it but the first one
 _MAX_FIELDS: Final = 10_000
 
 
@@ -88,6 +89,8 @@ class JsonLinesSource:
         try:
             with self._file.open_text() as stream:
                 block = next(read_blocks(stream, self.name, 0), None)
+        except BrokenInputError as error:
+            raise CannotScoreError(str(error)) from error
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{self.name}: cannot be read: {error}") from error
         found, _ = _objects(b"" if block is None else block.content)
@@ -130,7 +133,7 @@ def _objects(content: bytes) -> tuple[list[dict[str, Any] | None], dict[int, str
     """The object of each line that is not blank, None where there is none, and why."""
     found: list[dict[str, Any] | None] = []
     errors: dict[int, str] = {}
-    for line in content.split(b"\n"):
+    for line in content.removeprefix(_BOM).split(b"\n"):
         if not line.strip():
             continue
         try:

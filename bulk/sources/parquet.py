@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.files import InputDigest, InputFile
-from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
 
 _BUFFER_BYTES: Final = 1024 * 1024
 
@@ -33,6 +33,7 @@ class ParquetSource:
                 self.rows: int | None = parquet.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{file.name}: is not a Parquet file that can be read: {error}") from error
+        check_names(self.name, self._schema.names)
 
     def __repr__(self) -> str:
         return f"<ParquetSource {self.name} rows={self.rows}>"

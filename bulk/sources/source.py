@@ -12,7 +12,9 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
+from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.sources.files import InputDigest
+from tfleet.worker.api.protocols.problems import quoted
 
 _PIECE_ROWS: Final = 16_384
 
@@ -81,6 +83,13 @@ class RowSource(Protocol):
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on, with these columns. Raises RunFailedError for a file that breaks off."""
+
+
+def check_names(name: str, columns: Sequence[str]) -> None:
+    """Raise CannotScoreError for two columns of one name: nobody could say which of them is meant."""
+    if len(set(columns)) < len(columns):
+        twice = next(each for index, each in enumerate(columns) if each in columns[:index])
+        raise CannotScoreError(f"{name}: has two columns {quoted(twice)}: give each its own name")
 
 
 def slices(block: Piece, offset: int, start_row: int, most_rows: int) -> Iterator[Piece]:

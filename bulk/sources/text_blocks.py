@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tfleet.bulk.errors import RunFailedError
+from tfleet.bulk.errors import BrokenInputError
 
 BLOCK_BYTES: Final = 1024 * 1024
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
@@ -30,8 +30,8 @@ def read_blocks(
 ) -> Iterator[TextBlock]:
     """The blocks from `start` on. With `quote` a line end between two of them ends no record.
 
-    `stream` is at its begin. Raises RunFailedError for a record of more than MAX_RECORD_BYTES, and for a file
-    that ends between two quotes: the rest of it would be one value.
+    `stream` is at its begin. Raises BrokenInputError for a record of more than MAX_RECORD_BYTES, and for a
+    file that ends between two quotes: the rest of it would be one value.
     """
     _skip(stream, start)
     rest = b""
@@ -41,7 +41,7 @@ def read_blocks(
         at_end = len(content) < wanted
         end = len(content) if at_end else record_end(content, quote)
         if at_end and quote is not None and content.count(quote) % 2:
-            raise RunFailedError(
+            raise BrokenInputError(
                 f"{name}: a quoted value after byte {start} has no end: a quote is missing, or one too many"
             )
         if end:
@@ -53,7 +53,7 @@ def read_blocks(
         if at_end:
             return
         if len(rest) >= MAX_RECORD_BYTES:
-            raise RunFailedError(
+            raise BrokenInputError(
                 f"{name}: a row after byte {start} has more than {MAX_RECORD_BYTES} bytes: a quote may be "
                 "missing"
             )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.environment import users_environment
-from tests.support.memory import resident_bytes_of
+from tests.support.memory import proportional_bytes_of
 
 IRIS = Path(__file__).parents[2] / "worker" / "models" / "iris"
 COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
@@ -46,7 +46,7 @@ def most_bytes(process: subprocess.Popen[str]) -> int:
     """The most that the process and its children have at a time, until it ends."""
     found = 0
     while process.poll() is None:
-        found = max(found, resident_bytes_of(process.pid))
+        found = max(found, proportional_bytes_of(process.pid))
         time.sleep(0.02)
     return found
 

@@ -53,3 +53,11 @@ def test_a_stream_that_breaks_off_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(content[: len(content) // 2])
     with pytest.raises(RunFailedError, match="f: cannot be read"):
         list(source.pieces(InputPlace(2), ["id"]))
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = pa.table([[1], [2]], names=["x", "x"])
+    with pa.ipc.new_file(tmp_path / "f", table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(CannotScoreError, match="has two columns 'x': give each its own name"):
+        ArrowSource(InputFile(str(tmp_path / "f")), 0, LIMITS)

@@ -136,6 +136,7 @@ def test_tsv_is_separated_by_tabs(source: Any) -> None:
     [
         (b"", "has no header line with the names of its columns"),
         (b"x,n,x\n1,2,3\n", "has two columns 'x': give each its own name"),
+        (b"x" * 200_000 + b",n\n1,2\n", "has no header line that is CSV: field larger than field limit"),
         (b"\xff,n\n1,2\n", "is not UTF-8: convert it first"),
     ],
 )

@@ -92,3 +92,13 @@ def test_reading_goes_on_at_the_end_of_any_piece(source: Any) -> None:
 def test_a_file_without_objects_is_refused(source: Any, line: str) -> None:
     with pytest.raises(CannotScoreError, match="has no line with a JSON object in its first 1048576 bytes"):
         source(line)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_line(source: Any) -> None:
+    (piece,) = pieces(source('\ufeff{"x": 1}', {"x": 2}))
+    assert (piece.batch.to_pydict(), piece.errors) == ({"x": [1.0, 2.0]}, {})
+
+
+def test_a_first_line_without_an_end_is_refused(source: Any) -> None:
+    with pytest.raises(CannotScoreError, match="a row after byte 0 has more than 67108864 bytes"):
+        source('{"x": "' + "y" * 70_000_000)

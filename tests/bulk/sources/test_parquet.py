@@ -55,3 +55,9 @@ def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"PAR1 and no more")
     with pytest.raises(CannotScoreError, match="is not a Parquet file that can be read"):
         ParquetSource(InputFile(str(tmp_path / "f")), 0, LIMITS)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table([[1], [2]], names=["x", "x"]), tmp_path / "f")
+    with pytest.raises(CannotScoreError, match="has two columns 'x': give each its own name"):
+        ParquetSource(InputFile(str(tmp_path / "f")), 0, LIMITS)

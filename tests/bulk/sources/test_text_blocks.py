@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from tfleet.bulk.errors import RunFailedError
+from tfleet.bulk.errors import BrokenInputError
 from tfleet.bulk.sources.text_blocks import TextBlock, first_record, read_blocks, record_end
 
 
@@ -59,7 +59,7 @@ def test_reading_from_any_block_gives_the_same_blocks(lines: list[bytes], size: 
 
 
 def test_a_quote_without_an_end_is_an_error() -> None:
-    with pytest.raises(RunFailedError, match=r"^f\.csv: a quoted value after byte 4 has no end"):
+    with pytest.raises(BrokenInputError, match=r"^f\.csv: a quoted value after byte 4 has no end"):
         blocks(b'1\n2\n3,"4\n5\n', size=4)
 
 
