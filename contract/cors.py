@@ -15,6 +15,10 @@ from typing import Final, Self
 
 from tfleet.contract.names import (
     BATCH_SIZE,
+    CALLBACK_URL,
+    IDEMPOTENCY_KEY,
+    JOB,
+    JOB_STATE,
     JSON_LENGTH,
     MODEL,
     PROXY,
@@ -47,6 +51,9 @@ _EXPOSED: Final = {
             TICKET,
             PROXY,
             JSON_LENGTH,
+            JOB,
+            JOB_STATE,
+            "Location",
             "Retry-After",
             "Allow",
             "WWW-Authenticate",
@@ -54,9 +61,18 @@ _EXPOSED: Final = {
     )
 }
 _PREFLIGHT_HEADERS: Final = {
-    "Access-Control-Allow-Methods": "GET, HEAD, POST",
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
     "Access-Control-Allow-Headers": ", ".join(
-        ("Content-Type", REQUEST_ID, REQUEST_TIMEOUT_MS, TICKET, WORKER, JSON_LENGTH)
+        (
+            "Content-Type",
+            REQUEST_ID,
+            REQUEST_TIMEOUT_MS,
+            TICKET,
+            WORKER,
+            JSON_LENGTH,
+            IDEMPOTENCY_KEY,
+            CALLBACK_URL,
+        )
     ),
     "Access-Control-Max-Age": "7200",  # Chromium's upper limit
 }

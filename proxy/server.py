@@ -172,7 +172,7 @@ async def serve_clients(
             background += registry_tasks(stack, settings, registry, router, metrics)
         await stack.enter_async_context(background_tasks(*background))
         status = LocalStatus(router, metrics, readiness)
-        sources = PageSources(status, session, tickets, lambda: router.plans)
+        sources = PageSources(status, session, tickets, lambda: router.plans, jobs=settings.jobs is not None)
         own_pages = serving_pages(settings, sources, connections, access_log, readiness)
         page_socket, admin = (pages, None) if pages else await stack.enter_async_context(own_pages)
         forwarder = Forwarder(

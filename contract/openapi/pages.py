@@ -16,6 +16,7 @@ from tfleet.contract.names import (
     WAN,
 )
 from tfleet.contract.openapi.calls import query
+from tfleet.contract.openapi.jobs import jobs_pages
 from tfleet.contract.openapi.oip_pages import oip_server_paths
 from tfleet.contract.openapi.schemas import (
     JSON,
@@ -63,8 +64,10 @@ def worker_pages() -> dict[str, Json]:
     return {**_common(), **found, **tfs_server_paths(), **oip_server_paths()}
 
 
-def proxy_pages(*, for_operators: bool) -> dict[str, Json]:
-    """Those of a proxy; `for_operators` on a port that serves their pages, too."""
+def proxy_pages(*, for_operators: bool, jobs: bool = False) -> dict[str, Json]:
+    """Those of a proxy; `for_operators` on a port that serves their pages, too, and `jobs` on one that keeps
+    jobs.
+    """
     found = {
         LOOKUP_PATH: _lookup(),
         "/healthz": _get("Whether the process runs", _TEXT_PAGE),
@@ -83,7 +86,8 @@ def proxy_pages(*, for_operators: bool) -> dict[str, Json]:
     }
     inference = {**tfs_server_paths(), **oip_server_paths()}
     del inference["/v2/models/stats"]  # which only says that each worker counts for itself
-    return {**_common(), **found, **inference, **(operators if for_operators else {})}
+    kept = jobs_pages(for_operators=for_operators) if jobs else {}
+    return {**_common(), **found, **inference, **(operators if for_operators else {}), **kept}
 
 
 def _common() -> dict[str, Json]:

@@ -49,7 +49,7 @@ class OpenApiPage:
     ) -> None:
         self._sources = sources
         self._serving = serving
-        self._pages = proxy_pages(for_operators=for_operators)
+        self._pages = proxy_pages(for_operators=for_operators, jobs=predicts and sources.jobs)
         self._predicts = predicts
         self._clock = clock
         self._one_at_a_time = asyncio.Lock()

@@ -14,9 +14,10 @@ from tfleet.proxy.ticket_issuer import TicketIssuer
 
 @dataclass(frozen=True, slots=True)
 class PageSources:
-    """What the pages show. `session` is for the pages of workers."""
+    """What the pages show. `session` is for the pages of workers. `jobs` is whether there are any."""
 
     status: ProxyStatus
     session: aiohttp.ClientSession
     tickets: TicketIssuer
     plans: Callable[[], Plans] = Plans
+    jobs: bool = False

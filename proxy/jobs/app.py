@@ -18,7 +18,7 @@ import structlog
 from aiohttp import web
 
 from tfleet.contract.cors import Cors
-from tfleet.contract.names import JOBS_PATH
+from tfleet.contract.names import CALLBACK_URL, JOBS_PATH
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.httpd.http1.fields import UnreadableError
 from tfleet.httpd.http1.request import RequestHead, read_request_head
@@ -34,7 +34,7 @@ from tfleet.jobs.job import JobRecord, JobTimes, NewJob
 from tfleet.jobs.sharded_queue import ShardedQueue
 from tfleet.proxy.admin.middleware import allow_origins, logged, request_id_of
 from tfleet.proxy.jobs.answers import accepted, job_response, list_document, queue_problem
-from tfleet.proxy.jobs.callbacks import CALLBACK_URL, AllowedUrl, checked_callback
+from tfleet.proxy.jobs.callbacks import AllowedUrl, checked_callback
 from tfleet.proxy.jobs.room import BodyRoom, WaitingPlaces
 from tfleet.proxy.jobs.submission import (
     SubmissionTarget,

@@ -23,7 +23,7 @@ from urllib.parse import SplitResult, urlsplit
 import aiohttp
 import structlog
 
-from tfleet.contract.names import JOB, JOB_STATE, JOBS_PATH
+from tfleet.contract.names import CALLBACK_URL, JOB, JOB_STATE, JOBS_PATH
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.contract.ticket import TicketKeys
 from tfleet.jobs.document import job_document
@@ -31,7 +31,6 @@ from tfleet.jobs.errors import JobsUnavailableError
 from tfleet.jobs.job import JobRecord
 from tfleet.jobs.shard import Shard
 
-CALLBACK_URL: Final = "X-Callback-Url"
 SIGNATURE: Final = "X-Tfleet-Signature"
 _MOST_URL_CHARS: Final = 2000
 _AT_ONCE: Final = 16

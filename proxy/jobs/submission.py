@@ -24,6 +24,7 @@ from tfleet.contract.names import (
     WAIT,
     whole_number,
 )
+from tfleet.contract.openapi.jobs import MAX_WAIT_S
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.jobs.job import JobRequest, JobTarget, JobTimes
 from tfleet.proxy.balancing.versions import Wanted
@@ -35,7 +36,6 @@ _CLASSIFY: Final = frozenset(path.encode() for path in CLASSIFY_PATHS)
 _BELOW_MODELS: Final = f"{MODELS_PATH}/".encode()
 _NAMES: Final = ("model", "version", "label")
 _KEPT_HEADERS: Final = ("Accept", "Content-Encoding", "Content-Type", "Inference-Header-Content-Length")
-MAX_WAIT_S: Final = 60
 MAX_TIMEOUT_MS: Final = 7 * 24 * 3600 * 1000
 _MOST_KEY_CHARS: Final = 255
 

@@ -150,7 +150,7 @@ async def _serving_pages(
         session = await stack.enter_async_context(aiohttp.ClientSession())
         connections = stack.enter_context(WorkerConnections(loop, KEEP_ALIVE_S))
         await stack.enter_async_context(background_tasks(tickets.run))
-        sources = PageSources(status, session, tickets, lambda: plans.now)
+        sources = PageSources(status, session, tickets, lambda: plans.now, jobs=settings.jobs is not None)
         access_log = AccessLog(own, loop)
         yield await stack.enter_async_context(
             serving_pages(settings, sources, connections, access_log, readiness)

@@ -77,8 +77,10 @@ def test_a_single_origin_is_named_for_unread_requests() -> None:
 
 def test_a_preflight_lists_what_may_be_sent() -> None:
     told = SEVERAL.preflight(A)
-    assert {"Content-Type", "X-Ticket"} <= set(told["Access-Control-Allow-Headers"].split(", "))
-    assert told["Access-Control-Allow-Methods"] == "GET, HEAD, POST"
+    assert {"Content-Type", "X-Ticket", "Idempotency-Key"} <= set(
+        told["Access-Control-Allow-Headers"].split(", ")
+    )
+    assert told["Access-Control-Allow-Methods"] == "GET, HEAD, POST, DELETE"
     assert SEVERAL.preflight_problem(A) is None
     refused = SEVERAL.preflight_problem("https://c.example")
     assert refused is not None

@@ -44,8 +44,9 @@ def finite_model() -> FakeModel:
     return model
 
 
-def driven(url: str, folder: Path, *, examples: int, without: str = "/drain") -> int:
+def driven(url: str, folder: Path, *, examples: int, without: str = "/drain", only: str = "") -> int:
     """How many requests it has sent, at most `examples` of each operation and phase, but none to one path.
+    `only` is a regular expression for the paths.
 
     Fails unless all answers are as the document says, and none has a status of 500 or more.
     """
@@ -53,6 +54,7 @@ def driven(url: str, folder: Path, *, examples: int, without: str = "/drain") ->
         [
             *(required_client(_REQUIREMENTS), "-I", "-c", _PROGRAM, "run", f"{url}/openapi.json"),
             *("--exclude-path", without, "--max-examples", str(examples)),
+            *(("--include-path-regex", only) if only else ()),
             *("--checks", ",".join(_CHECKS), "--phases", "examples,coverage,fuzzing"),
             # A millisecond is a deadline that a worker may miss: it answers 504 then.
             *("--header", "X-Request-Timeout-Ms: 60000", "--request-timeout", "60"),
