@@ -39,7 +39,8 @@ def test_unset_variables_leave_tfleets_defaults() -> None:
     services = _config("docker-compose.yml")
     given = {"TFLEET_REGISTRY": "consul://consul:8500", "TFLEET_TICKET_KEY_FILE": ""}
     assert _set(services["worker"]) == given
-    assert _set(services["proxy"]) == given | {"TFLEET_ADVERTISE": ""}, "its own: PROXY_ADVERTISE"
+    of_the_proxy = {"TFLEET_ADVERTISE": "", "TFLEET_JOB_CALLBACK_KEY_FILE": ""}
+    assert _set(services["proxy"]) == given | of_the_proxy, "its own: PROXY_ADVERTISE, CALLBACK_KEY_FILE"
 
 
 def test_an_option_reaches_the_services_it_concerns() -> None:

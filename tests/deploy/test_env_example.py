@@ -21,10 +21,10 @@ DEFAULTS = dict(
     re.findall(r"^#(?P<name>[A-Z_]+)=(?P<default>.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE)
 )
 # The containers settle where they listen, and have a Consul, with its own tokens and data; the compose file
-# where the registry and the key are.
+# where the registry and the keys are.
 _OF_EMBEDDED = ("DATA_DIR", "PORT", "TOKEN_FILE")
 SETTLED = {"TFLEET_HOST", "TFLEET_PORT", *(f"TFLEET_REGISTRY_{name}" for name in _OF_EMBEDDED)}
-OF_THE_COMPOSE_FILE = {"TFLEET_REGISTRY", "TFLEET_TICKET_KEY_FILE"}
+OF_THE_COMPOSE_FILE = {"TFLEET_REGISTRY", "TFLEET_TICKET_KEY_FILE", "TFLEET_JOB_CALLBACK_KEY_FILE"}
 
 
 def _block(name: str) -> str:
@@ -62,7 +62,7 @@ def test_every_compose_variable_is_documented_with_default() -> None:
     used: dict[str, str] = {}
     for file in (P2P, GPU, SWARM, COMPOSE):
         used |= dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}]*)\}", file))
-    assert used.pop("TICKET_KEY_FILE") == "/dev/null"
+    assert (used.pop("TICKET_KEY_FILE"), used.pop("CALLBACK_KEY_FILE")) == ("/dev/null", "/dev/null")
     of_the_others = (used.pop("GREEN_IMAGE"), used.pop("GREEN_MODEL"))
     assert of_the_others == ("${WORKER_IMAGE:-tfleet-worker", "${TFLEET_MODEL:-"), "as comments say"
     assert (used.pop("TFLEET_MODE"), used.pop("TFLEET_ADVERTISE_WAN")) == ("p2p", "docker"), "as comments say"

@@ -13,7 +13,7 @@ from tests.docs.markdown import ROOT, code_spans
 PAGES = sorted([ROOT / "docs" / "runbook.md", ROOT / "docs" / "models.md", *ROOT.glob("docs/how-to/*.md")])
 PROGRAMS: Final = frozenset(
     (
-        *("consul", "curl", "docker", "journalctl", "make", "nomad", "pip", "sysctl", "tfleet"),
+        *("consul", "curl", "docker", "journalctl", "make", "nomad", "pip", "redis", "sysctl", "tfleet"),
         *("histogram_quantile", "increase", "rate", "sum", "up"),
         "option",
     )
