@@ -66,7 +66,7 @@ class KeyFile:
         with contextlib.suppress(OSError):
             if path.stat().st_mode & _OTHERS:
                 self._log.warning(
-                    "every user of this machine can access the ticket keys", do=f"chmod o= {path}"
+                    "every user of this machine can access the keys in this file", do=f"chmod o= {path}"
                 )
 
     @property

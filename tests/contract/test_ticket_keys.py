@@ -156,5 +156,5 @@ def test_keys_that_everybody_can_read_are_used_with_a_warning(path: Path, mode: 
     write(path, NEW).chmod(mode)
     with capture_logs() as logs:
         assert KeyFile(path).keys == keys(NEW)
-    warning = ("every user of this machine can access the ticket keys", f"chmod o= {path}")
+    warning = ("every user of this machine can access the keys in this file", f"chmod o= {path}")
     assert [(line["event"], line["do"]) for line in logs] == [warning] * told
