@@ -39,6 +39,7 @@ from tfleet.jobs.scripts.finish import FINISH
 from tfleet.jobs.scripts.leave import LEAVE
 from tfleet.jobs.scripts.open_stream import OPEN_STREAM
 from tfleet.jobs.scripts.put_back import PUT_BACK
+from tfleet.jobs.scripts.put_off_callback import PUT_OFF_CALLBACK
 from tfleet.jobs.scripts.reclaim import RECLAIM
 from tfleet.jobs.scripts.recount import RECOUNT
 from tfleet.jobs.scripts.renew import RENEW
@@ -200,6 +201,10 @@ class Shard:
     async def end_callback(self, job_id: str, *, received: bool) -> None:
         """The callback of a job was received, and is not sent again; or it was not, and this is counted."""
         await self.connection.run(END_CALLBACK, job_id, int(received))
+
+    async def put_off_callback(self, job_id: str, ms: int) -> None:
+        """A callback that was taken is not sent now."""
+        await self.connection.run(PUT_OFF_CALLBACK, job_id, ms)
 
     async def retry(self, job_id: str, timeout_ms: int) -> bool:
         """Queue a dead job again. False if there is no such job, or if it is not dead."""

@@ -17,7 +17,7 @@ TAKE_CALLBACKS: Final = Script(
 local most, most_tries, try_ms, now = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), now_ms()
 local taken = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', P .. 'callbacks', '-inf', now, 'LIMIT', 0, most)) do
-  local url = redis.call('HGET', job_key(id), 'callback')
+  local url = state_of(id) and redis.call('HGET', job_key(id), 'callback')
   local tries = url and redis.call('HINCRBY', job_key(id), 'callback_tries', 1)
   if not url or tries > most_tries then
     redis.call('ZREM', P .. 'callbacks', id)

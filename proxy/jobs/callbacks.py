@@ -15,6 +15,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -33,7 +34,11 @@ from tfleet.jobs.shard import Shard
 
 SIGNATURE: Final = "X-Tfleet-Signature"
 _MOST_URL_CHARS: Final = 2000
-_AT_ONCE: Final = 16
+_AT_ONCE: Final = 64
+_AT_ONCE_EACH: Final = 16
+"""To one receiver."""
+_TAKEN_AT_ONCE: Final = 16
+_PUT_OFF_S: Final = 2.0
 _TIMEOUT_S: Final = 10.0
 _LOOK_EVERY_S: Final = 1.0
 _PORTS: Final = {"http": 80, "https": 443}
@@ -76,10 +81,17 @@ def checked_callback(url: str | None, allowed: Sequence[AllowedUrl]) -> str:
         return ""
     if not allowed:
         raise ProblemError(_NONE_ALLOWED)
-    parts = _parts(url)
-    if parts is None or not any(each.allows(parts) for each in allowed):
+    if url_receiver(url, allowed) is None:
         raise ProblemError(Problem(400, f"{CALLBACK_URL} is not among the URLs of --job-callback-allow"))
     return url
+
+
+def url_receiver(url: str, allowed: Sequence[AllowedUrl]) -> str | None:
+    """The scheme, host and port of a URL; None if it is not allowed."""
+    parts = _parts(url)
+    if parts is None or not any(each.allows(parts) for each in allowed):
+        return None
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def callback_request(record: JobRecord, key: bytes, now_s: int) -> tuple[bytes, dict[str, str]]:
@@ -98,35 +110,72 @@ def callback_request(record: JobRecord, key: bytes, now_s: int) -> tuple[bytes, 
 
 
 class CallbackSender:
-    """Sends the callbacks of one shard. Any proxy may send any callback. `keys` gives the current keys."""
+    """Sends the callbacks of one shard. Any proxy may send any callback. `keys` gives the current keys.
+
+    A receiver that hangs may hold only a part of what is sent at once, so that others go on.
+    """
 
     def __init__(
         self,
         shard: Shard,
         session: aiohttp.ClientSession,
         keys: Callable[[], TicketKeys],
+        allowed: Sequence[AllowedUrl],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._shard = shard
         self._session = session
         self._keys = keys
+        self._allowed = allowed
         self._clock = clock
+        self._sending: set[asyncio.Task[None]] = set()
+        self._to: Counter[str] = Counter()
+        """How many are being sent to each receiver."""
         self._log: Any = structlog.get_logger()
 
     def __repr__(self) -> str:
-        return f"<CallbackSender {self._shard!r}>"
+        return f"<CallbackSender {self._shard!r} sending={len(self._sending)}>"
 
     async def run(self) -> None:
         """Send what is due. Endless."""
-        while True:
-            taken: list[tuple[str, str]] = []
-            try:
-                taken = await self._shard.take_callbacks(_AT_ONCE, int(_TIMEOUT_S * 1000))
-                await asyncio.gather(*(self._send(job_id, url) for job_id, url in taken))
-            except JobsUnavailableError as error:  # the shard's watch says so in the log
-                self._log.debug("no callbacks can be sent", error=str(error))
-            if not taken:
-                await asyncio.sleep(_LOOK_EVERY_S)
+        try:
+            while True:
+                if not await self._begin_some():
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        finally:
+            for task in self._sending:
+                task.cancel()
+
+    async def _begin_some(self) -> int:
+        """Begin to send what is due, as far as there is room. Returns how many those are."""
+        room = min(_AT_ONCE - len(self._sending), _TAKEN_AT_ONCE)
+        try:
+            taken = await self._shard.take_callbacks(room, int(_TIMEOUT_S * 1000)) if room else []
+        except JobsUnavailableError as error:  # the shard's watch says so in the log
+            self._log.debug("no callbacks can be sent", error=str(error))
+            return 0
+        for job_id, url in taken:
+            task = asyncio.create_task(self._send_if_possible(job_id, url))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        return len(taken)
+
+    async def _send_if_possible(self, job_id: str, url: str) -> None:
+        receiver = url_receiver(url, self._allowed)
+        try:
+            if receiver is None:  # of a proxy that allowed more, or written by a hand
+                self._log.warning("a callback is not sent: see --job-callback-allow", job=job_id)
+                await self._shard.end_callback(job_id, received=False)
+            elif self._to[receiver] >= _AT_ONCE_EACH:
+                await self._shard.put_off_callback(job_id, int(_PUT_OFF_S * 1000))
+            else:
+                self._to[receiver] += 1
+                try:
+                    await self._send(job_id, url)
+                finally:
+                    self._to[receiver] -= 1
+        except JobsUnavailableError as error:  # it is sent again
+            self._log.debug("the end of a callback can't be noted", error=str(error))
 
     async def _send(self, job_id: str, url: str) -> None:
         record = await self._shard.read(job_id)

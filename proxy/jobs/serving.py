@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,13 +91,18 @@ async def serving_jobs(
         tasks = queue.tasks
         if jobs.callback_key_file is not None:
             keys = await asyncio.to_thread(KeyFile, jobs.callback_key_file)
-            session = await stack.enter_async_context(aiohttp.ClientSession())
-            tasks += _callback_tasks(queue, session, keys)
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
+            )
+            tasks += _callback_tasks(queue, session, keys, allowed)
         yield ServedJobs(forwarder, JobCollector(lambda: queue.reports), tasks)
 
 
 def _callback_tasks(
-    queue: ShardedQueue, session: aiohttp.ClientSession, keys: KeyFile
+    queue: ShardedQueue,
+    session: aiohttp.ClientSession,
+    keys: KeyFile,
+    allowed: Sequence[AllowedUrl],
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     """What sends callbacks, and reads the keys again when their file changes."""
 
@@ -106,7 +111,8 @@ def _callback_tasks(
             await asyncio.sleep(_RELOAD_EVERY_S)
             await asyncio.to_thread(keys.current)
 
-    return [reload, *(CallbackSender(shard, session, lambda: keys.keys).run for shard in queue.shards)]
+    senders = [CallbackSender(shard, session, lambda: keys.keys, allowed) for shard in queue.shards]
+    return [reload, *(sender.run for sender in senders)]
 
 
 def jobs_or(jobs: Handler, otherwise: Handler) -> Handler:

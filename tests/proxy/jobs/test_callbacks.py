@@ -127,6 +127,64 @@ async def test_a_callback_is_sent_until_it_is_received(
         assert [path for path, _, _ in hooks.got] == ["/x"] * 3, "a redirect is not followed"
 
 
+async def test_a_receiver_that_hangs_holds_up_no_other(
+    redis: RedisServer, service: str, shard: Shard, key_file: Path
+) -> None:
+    async with (
+        receiver() as hooks,
+        hanging_receiver() as (hangs, connections),
+        proxy(redis, service, key_file, hooks.url, hangs) as client,
+        answering(shard, echo) as had,
+    ):
+        for _ in range(100):
+            await submit(client, f"{hangs}/x")
+        for _ in range(20):
+            await submit(client, f"{hooks.url}/y")
+
+        async def all_answered() -> bool:
+            return len(had) == 120
+
+        await eventually(all_answered)
+        await eventually(hooks.count, wanted=(20).__eq__, timeout_s=8)  # less than a hang lasts
+        assert len(connections) <= 16
+
+
+@contextlib.asynccontextmanager
+async def hanging_receiver() -> AsyncIterator[tuple[str, list[object]]]:
+    """It takes connections and never answers. Gives its URL, and the connections."""
+    connections: list[object] = []
+    ended = asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(reader)
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", connections
+    finally:
+        ended.set()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_only_allowed_urls_are_asked_later_too(
+    redis: RedisServer, service: str, shard: Shard, key_file: Path
+) -> None:
+    """The URL is in Redis, and the option may have changed since it came."""
+    async with receiver() as hooks, receiver() as other:
+        async with proxy(redis, service, key_file, hooks.url) as client:
+            _, job_id = await submit(client, f"{hooks.url}/x")
+            name = f"{shard.connection.prefix}job:{job_id}"
+            await shard.connection.command("HSET", name, "callback", f"{other.url}/x")
+            await submit(client, f"{hooks.url}/later")
+            async with answering(shard, echo):
+                await eventually(hooks.count)
+    assert [path for path, _, _ in hooks.got] == ["/later"]
+    assert other.got == []
+
+
 async def test_without_the_option_a_callback_is_refused(redis: RedisServer, service: str) -> None:
     async with proxy(redis, service, None) as client:
         status, detail = await submit(client, "http://127.0.0.1/x")
@@ -157,6 +215,12 @@ def test_allowed_urls(url: str) -> None:
         "https://hooks.example.com/jobs/../admin",
         "https://hooks.example.com/jobs/%2e%2e/admin",
         "http://10.0.0.5/any",
+        "http://127.0.0.1:81/any",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[::ffff:10.0.0.5]:81/any",
+        "http://:pw@10.0.0.5:81/any",
+        "http://10.0.0.5:81@evil.example/any",
+        "//10.0.0.5:81/any",
         "ftp://10.0.0.5:81/",
         "http://10.0.0.5:x/",
         "",
