@@ -24,6 +24,8 @@ def plot_rows(figures: RowFigures, path: Path) -> None:
         _speed(speed, figures)
         _memory(memory, figures)
         _more(more, figures)
+        handles, labels = memory.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         figure.savefig(path, dpi=110)
 
 
@@ -46,14 +48,14 @@ def _memory(axes: Any, figures: RowFigures) -> None:
         last = figures.rounds[form][-1]
         for name, turn, colour in (("tfleet score", last.ours, OURS), ("Keras", last.keras, KERAS)):
             _line(axes, turn.process.memory, colour, form, f"{name}, {form}")
-    axes.set_title(f"Memory, MB, over seconds: {figures.rows / 1e6:g} million rows")
+    axes.set_title(f"Memory, MB, by seconds: {figures.rows / 1e6:g} million rows")
     _limit(axes)
 
 
 def _more(axes: Any, figures: RowFigures) -> None:
     for form in FORMS:
         _line(axes, figures.more[form].process.memory, OURS, form, f"tfleet score, {form}")
-    axes.set_title(f"The same for {figures.rows * MORE / 1e6:g} million rows")
+    axes.set_title(f"The same: {figures.rows * MORE / 1e6:g} million rows")
     _limit(axes)
 
 
@@ -64,7 +66,6 @@ def _line(axes: Any, memory: Any, colour: str, form: str, label: str) -> None:
 
 
 def _limit(axes: Any) -> None:
-    axes.axhline(MEMORY_MB, color="#444444", linewidth=1, linestyle=":", label="--memory")
+    axes.axhline(MEMORY_MB, color="#444444", linewidth=1, linestyle=":", label="--memory of tfleet score")
     axes.set_ylim(0)
     axes.set_xlim(0)
-    axes.legend(frameon=False, loc="lower right")
