@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from tfleet.client.async_client import AsyncFleetClient
+from tfleet.client.commands.job_lines import job_lines
 from tfleet.client.commands.options import proxy_option, with_hint
 from tfleet.client.commands.output import status_table
 from tfleet.client.commands.refused import refused_lines
@@ -38,7 +39,7 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
 
     Below the workers there is a line for each version that gets requests by its model's plan and has no ready
     worker, with the version that stands in for it, and one for each version that a `tfleet up --models` can't
-    use, with the reason.
+    use, with the reason. A fleet with jobs has a line for each Redis that keeps them.
 
     \b
     Examples:
@@ -68,7 +69,7 @@ def status(*, proxy: tuple[str, ...], as_json: bool) -> None:
             console.print(status_table(workers, console.width))
         else:
             click.echo(f"{parse_proxies(proxy)} knows no workers yet: start one with `tfleet worker`")
-        for line in (*stand_in_lines(document), *refused_lines(document)):
+        for line in (*stand_in_lines(document), *refused_lines(document), *job_lines(document)):
             click.echo(printable(line))
 
 

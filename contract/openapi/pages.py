@@ -156,5 +156,6 @@ def _workers() -> Json:
     names = {"model": STRING, "version": STRING, "stand_in": {"type": ["string", "null"]}}
     stand_in = record({**names, "percent": {"type": "number"}}, closed=False)
     refused = list_of(OBJECT)
-    members = {"workers": list_of(worker), "refused": refused, "stand_ins": list_of(stand_in)}
+    jobs = list_of(record({"redis": STRING, "up": {"type": "boolean"}}, closed=False))
+    members = {"workers": list_of(worker), "refused": refused, "stand_ins": list_of(stand_in), "jobs": jobs}
     return record(members, closed=False)

@@ -26,6 +26,7 @@ from tfleet.contract.names import (
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.proxy.admin.help_page import ServedModels, help_page, served_models
 from tfleet.proxy.admin.inference_pages import add_inference_pages
+from tfleet.proxy.admin.job_documents import job_documents
 from tfleet.proxy.admin.middleware import allow_origins, logged
 from tfleet.proxy.admin.models import models_document, refused_documents, stand_in_documents
 from tfleet.proxy.admin.openapi_page import OpenApiPage
@@ -90,7 +91,8 @@ def _operator_pages(sources: PageSources) -> dict[str, _Page]:
         headers = {} if ticket is None else {TICKET: ticket, hdrs.CACHE_CONTROL: "no-store"}
         plans, rows = sources.plans(), await sources.status.workers()
         refused, instead = refused_documents(plans, time.time()), stand_in_documents(rows, plans)
-        return web.json_response(document(rows, refused, instead), headers=headers)
+        jobs = job_documents(await sources.status.metrics()) if sources.jobs else []
+        return web.json_response(document(rows, refused, instead, jobs), headers=headers)
 
     async def worker_metrics(request: web.Request) -> web.Response:
         page = await worker_pages(request.match_info["id"])

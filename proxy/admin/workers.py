@@ -43,12 +43,15 @@ def document(
     rows: Sequence[WorkerRow],
     refused: Sequence[dict[str, object]] = (),
     stand_ins: Sequence[dict[str, object]] = (),
+    jobs: Sequence[dict[str, object]] = (),
 ) -> dict[str, object]:
     """What `GET /workers` says.
 
-    `refused` are the versions that no worker can use, `stand_ins` those of a plan that have no ready worker.
+    `refused` are the versions that no worker can use, `stand_ins` those of a plan that have no ready worker,
+    `jobs` the figures of each Redis that keeps jobs.
     """
-    return {"workers": [_fields(row) for row in rows], "refused": list(refused), "stand_ins": list(stand_ins)}
+    lists = {"refused": list(refused), "stand_ins": list(stand_ins), "jobs": list(jobs)}
+    return {"workers": [_fields(row) for row in rows], **lists}
 
 
 def _row(workers: WorkerTable, member: PoolMember) -> WorkerRow:

@@ -60,6 +60,22 @@ def test_status_is_readable_on_a_narrow_terminal(fleet: ScriptedFleet, status: C
     ]
 
 
+def test_status_shows_the_jobs_of_each_redis(fleet: ScriptedFleet, status: Command) -> None:
+    full = {"redis": "redis://a:6379", "up": True, "waiting": 3, "running": 4, "dead": 1}
+    idle = {"redis": "redis://b:6379", "up": True, "waiting": 0, "running": 0, "dead": 0}
+    jobs = [
+        full | {"oldest_waiting_s": 2.5},
+        idle | {"oldest_waiting_s": 0.0},
+        {"redis": "c\x1b", "up": False},
+    ]
+    page = fleet.text(200, json.dumps({"workers": [WORKERS[0]], "jobs": jobs}), "application/json")
+    assert status("--proxy", fleet.server(page).url).stdout.splitlines()[2:] == [
+        "jobs at redis://a:6379: waiting 3 (the oldest for 2.5 s), running 4, dead 1: see `tfleet jobs dead`",
+        "jobs at redis://b:6379: waiting 0, running 0, dead 0",
+        "jobs at c\\x1b: it does not answer the proxy",
+    ]
+
+
 def test_status_passes_the_document_on(fleet: ScriptedFleet, status: Command) -> None:
     done = status("--json", "--proxy", fleet.server(fleet.workers(*WORKERS)).url)
     assert json.loads(done.stdout) == {"workers": list(WORKERS)}

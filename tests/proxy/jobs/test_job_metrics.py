@@ -45,15 +45,21 @@ async def test_jobs_are_counted(redis: RedisServer, service: str, shard: Shard) 
         async def waits() -> Samples:
             return await exposed(client)
 
-        found = await eventually(waits, wanted=lambda now: now.get(("tfleet_proxy_jobs", "waiting")) == 1)
+        # The last thing that happened: a look before it has other figures.
+        cancelled = ("tfleet_proxy_jobs_settled_total", "cancelled")
+        found = await eventually(waits, wanted=lambda now: now.get(cancelled) == 1)
+        assert found["tfleet_proxy_jobs", "waiting"] == 1
         assert found["tfleet_proxy_job_redis_up",] == 1
         assert found["tfleet_proxy_jobs_submitted_total", "accepted"] == 2
         assert found["tfleet_proxy_jobs_submitted_total", "full"] == 1
-        assert found["tfleet_proxy_jobs_settled_total", "cancelled"] == 1
         assert found["tfleet_proxy_job_oldest_waiting_seconds",] > 0
+        async with client.get("/workers") as answer:
+            [row] = (await answer.json())["jobs"]
+        assert row.pop("oldest_waiting_s") >= 0
+        assert row == {"redis": str(redis.url), "up": True, "waiting": 1, "running": 0, "dead": 0}
         async with answering(shard, echo):
-            await eventually(waits, wanted=lambda now: now["tfleet_proxy_job_seconds_count",] == 1)
-        found = await eventually(waits, wanted=lambda now: now["tfleet_proxy_jobs", "waiting"] == 0)
+            found = await eventually(waits, wanted=lambda now: now["tfleet_proxy_job_seconds_count",] == 1)
+        assert found["tfleet_proxy_jobs", "waiting"] == 0
         assert found["tfleet_proxy_jobs_settled_total", "done"] == 1
 
 
@@ -75,6 +81,8 @@ async def test_a_redis_that_is_down_shows(tmp_path: Path) -> None:
             found = await eventually(now, wanted=lambda found: not up(found))
             assert ("tfleet_proxy_jobs", "waiting") not in found, "nobody knows"
             assert found[accepted] == 1
+            async with client.get("/workers") as answer:
+                assert (await answer.json())["jobs"] == [{"redis": str(server.url), "up": False}]
             server.start()
             found = await eventually(now, wanted=up, timeout_s=20)
             assert found[accepted] == 1
