@@ -1,0 +1,106 @@
+"""The Redis that `tfleet up --jobs` starts. The whole fleet with one is in tests/fleet/test_jobs.py."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+
+from tests.support.environment import users_environment
+from tests.support.redis_server import need_redis
+from tests.support.waiting import eventually_sync
+from tfleet.deploy.local.jobs_plan import JobsPlan, jobs_plan
+
+PORT = 22480
+# What `tfleet up` does with its Redis, without the rest of a fleet.
+_UP = f"""
+import asyncio, sys
+from tfleet.deploy.local.jobs_plan import OWN_REDIS, jobs_plan
+from tfleet.deploy.local.supervisor import Stage, Supervisor
+from tfleet.deploy.local.terminal import Console, ProcessMessages
+from tfleet.deploy.signals import on_stop_signal
+from tfleet.runtime.supervised_process import SupervisedProcess
+
+async def main():
+    plan = jobs_plan(OWN_REDIS, {PORT})
+    print(plan.url, flush=True)
+    messages = ProcessMessages("redis", Console(out=sys.stderr, err=sys.stderr))
+    stage = Stage((SupervisedProcess(plan.server, messages),), listens=plan.address)
+    supervisor = Supervisor([stage], stop_timeout_s=10)
+    with on_stop_signal(supervisor.stop):
+        await supervisor.run()
+
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def up(folder: Path) -> Iterator[tuple[subprocess.Popen[str], Redis]]:
+    """A process that keeps a Redis, and a client of it. The process may have ended at the end."""
+    need_redis()
+    environment = users_environment() | {"XDG_STATE_HOME": str(folder)}
+    command = (sys.executable, "-c", _UP)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        try:
+            with Redis.from_url(process.stdout.readline().strip()) as client:
+                yield process, client
+        finally:
+            process.terminate()
+
+
+def pid_of(client: Redis) -> int:
+    """The process that answers; 0 while none does."""
+    with contextlib.suppress(RedisError):
+        return int(client.info("server")["process_id"])
+    return 0
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_redis_ends_with_the_fleet(tmp_path: Path, signum: signal.Signals) -> None:
+    with up(tmp_path) as (process, client):
+        pid = eventually_sync(lambda: pid_of(client))
+        process.send_signal(signum)
+        process.wait(20)
+        eventually_sync(Path(f"/proc/{pid}").exists, wanted=(False).__eq__)
+
+
+@pytest.mark.process
+def test_a_killed_redis_comes_back_with_its_data(tmp_path: Path) -> None:
+    with up(tmp_path) as (_, client):
+        first = eventually_sync(lambda: pid_of(client))
+        client.set("a job", "its answer")
+        subprocess.run(["kill", "-9", str(first)], check=True)
+        eventually_sync(lambda: pid_of(client), wanted=lambda found: found not in {0, first})
+        assert client.get("a job") == b"its answer"
+    with up(tmp_path) as (_, client):
+        eventually_sync(lambda: pid_of(client))
+        assert client.get("a job") == b"its answer", "the next fleet at this port has it, too"
+
+
+@pytest.mark.process
+def test_without_a_redis_it_says_how_to_get_one(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "tfleet", "up", "--jobs", "--port", str(PORT))
+    environment = users_environment() | {"PATH": str(tmp_path), "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "redis-server is not on the PATH: install it (apt-get install redis-server)" in done.stderr
+
+
+def test_a_named_redis_is_not_started() -> None:
+    assert jobs_plan("redis://10.0.0.5", PORT) == JobsPlan("redis://10.0.0.5")
+    assert jobs_plan(None, PORT) is None
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(click.UsageError, match="an address begins with none of"):
+        jobs_plan("http://10.0.0.5", PORT)
