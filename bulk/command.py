@@ -56,16 +56,14 @@ def _size(_ctx: click.Context, _param: click.Parameter, value: str) -> int:
         raise click.BadParameter(str(error)) from error
 
 
-class OutputPath(click.ParamType[Path]):
-    """A folder, and no URL: `s3://bucket` would become a folder called `s3:`."""
+class OutputPath(click.ParamType[Path | str]):
+    """A folder, or a URL as it is: as a path `s3://bucket` would be a folder called `s3:`."""
 
     name = "folder"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path | str:
         if is_url(str(value)):
-            self.fail(
-                "it has to be a folder of this machine: copy it from there when the run is done", param, ctx
-            )
+            return str(value)
         if Path(value).exists() and not Path(value).is_dir():
             self.fail(f"{value} is a file, and has to be a folder", param, ctx)
         return Path(value)
@@ -87,7 +85,20 @@ def _delimiter(_ctx: click.Context, _param: click.Parameter, value: str | None) 
     allow_from_autoenv=False,  # no variable says what a run writes, and of which rows
     type=OutputPath(),
     metavar="FOLDER",
-    help="Folder of this machine for the output.",
+    help="Folder of this machine for the output; with --spark, one that all executors write to, or a URL.",
+)
+@click.option(
+    "--spark",
+    allow_from_autoenv=False,
+    metavar="MASTER",
+    help="Score on the executors of Spark: local[4], spark://host:7077, yarn, k8s://...",
+)
+@click.option(
+    "--spark-conf",
+    allow_from_autoenv=False,
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="With --spark: a setting of Spark, such as spark.executor.cores=4.",
 )
 @click.option(
     "--model",
@@ -240,9 +251,11 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
       130  interrupted; --resume goes on
     """
     log.configure("console", level="warning")
+    given = take_options(ScoreOptions, options)
+    goes_on = "" if given.model.engine.spark else ": what is written stays, and --resume goes on"
     with clean_exit():
         try:
-            total = _score(inputs, take_options(ScoreOptions, options))
+            total = _score(inputs, given)
         except (BadProxyError, CannotScoreError, ModelError) as error:
             _say(str(error))
             sys.exit(_REFUSED)
@@ -250,10 +263,10 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
             _say(f"{error}; the rows before are written")
             sys.exit(FAILED)
         except RunFailedError as error:
-            _say(f"{error}; what is written stays, and --resume goes on")
+            _say(f"{error}{goes_on}")
             sys.exit(FAILED)
         except KeyboardInterrupt:
-            _say("interrupted: what is written stays, and --resume goes on")
+            _say(f"interrupted{goes_on}")
             sys.exit(INTERRUPTED)
     if total.failed:
         sys.exit(FAILED)
@@ -279,6 +292,14 @@ def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
     ctx = click.get_current_context()
     typed = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     options.model.check(typed)
+    options.model.engine.check(typed)
+    if options.model.engine.spark is not None:
+        return _score_with_spark(inputs, options, options.model.engine.spark)
+    if isinstance(options.output, str):
+        raise CannotScoreError(
+            f"-o {options.output}: it has to be a folder of this machine: copy it from there when the run is "
+            "done"
+        )
     local, fleet = options.model.local, options.model.fleet
     selection = options.select.chosen()
     files = expand(inputs)
@@ -303,6 +324,15 @@ def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
         return _run(prepared, folder, options)
 
 
+def _score_with_spark(inputs: tuple[str, ...], options: ScoreOptions, master: str) -> Tally:
+    from tfleet.bulk.spark.run import score_files  # noqa: PLC0415 - for this engine alone
+
+    began_s = time.monotonic()
+    total = score_files(inputs, options, master, _say)
+    _summarize(total, options, time.monotonic() - began_s, total.rows)
+    return total
+
+
 def _connected(options: FleetOptions, signature: str | None) -> tuple[FleetConnection, FleetModel]:
     """A connection to one version of the model, so that a rollout does not mix two of them in one output."""
     asked = options.named()
@@ -316,10 +346,13 @@ def _run(prepared: PreparedRun, folder: OutputFolder, options: ScoreOptions) -> 
     began_s, before = time.monotonic(), sum(part.tally.rows for part in written)
     with ProgressBar(prepared.size, time.monotonic, shown=sys.stderr.isatty()) as bar:
         total = prepared.run(folder)(written, bar)
-    seconds = time.monotonic() - began_s
-    if options.as_json:
-        click.echo(json.dumps(summary_document(total, str(options.output), seconds, total.rows - before)))
-    else:
-        for line in summary_lines(total, str(options.output), seconds, total.rows - before):
-            click.echo(line)
+    _summarize(total, options, time.monotonic() - began_s, total.rows - before)
     return total
+
+
+def _summarize(total: Tally, options: ScoreOptions, seconds: float, new_rows: int) -> None:
+    if options.as_json:
+        click.echo(json.dumps(summary_document(total, str(options.output), seconds, new_rows)))
+    else:
+        for line in summary_lines(total, str(options.output), seconds, new_rows):
+            click.echo(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.filter import parse_filter
@@ -62,11 +62,43 @@ class FleetOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What runs the scorers: the master of Spark with its settings, or this process."""
+
+    spark: str | None
+    spark_conf: tuple[str, ...]
+
+    def check(self, typed: Collection[str]) -> None:
+        """Raise CannotScoreError for options of the other engine. `typed` as in `ModelChoice.check`."""
+        if self.spark is None:
+            if self.spark_conf:
+                raise CannotScoreError("--spark-conf goes with --spark, and there is none")
+            return
+        for name, instead in _NOT_FOR_SPARK.items():
+            if name in typed:
+                flag = _FLAGS.get(name, _flag(name))
+                raise CannotScoreError(f"{flag} is not for --spark: {instead}")
+
+
+_FLAGS: Final = {"memory_bytes": "--memory", "filter_text": "--filter"}
+_NOT_FOR_SPARK: Final = {
+    "resume": "its output is there when all of it is, so give a new folder",
+    "cpus": "a task has spark.task.cpus",
+    "memory_bytes": "executors have spark.executor.memoryOverhead",
+    "part_rows": "Spark writes a file for each task",
+    "filter_text": "filter the table with Spark first",
+    "sample": "sample the table with Spark first",
+    "seed": "sample the table with Spark first",
+}
+
+
+@dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model in this process, or a fleet's."""
+    """A model that is loaded, or a fleet's, and what asks it."""
 
     local: LocalModelOptions = field(metadata={OPTIONS: LocalModelOptions})
     fleet: FleetOptions = field(metadata={OPTIONS: FleetOptions})
+    engine: EngineOptions = field(metadata={OPTIONS: EngineOptions})
 
     def check(self, typed: Collection[str]) -> None:
         """Raise CannotScoreError unless there is one model. `typed` are the parameters that were given on the
@@ -95,9 +127,9 @@ def _flag(parameter: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ScoreOptions:
-    """The command line, without the inputs."""
+    """The command line, without the inputs. An `output` that is text is a URL."""
 
-    output: Path
+    output: Path | str
     resume: bool
     as_json: bool
     top: int

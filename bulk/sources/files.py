@@ -99,7 +99,7 @@ class InputFile:
 
     def format(self, stated: str | None) -> str:
         """One of `FORMATS`: the stated one, or what the content or the name says. Raises CannotScoreError."""
-        found = self._by_content() or stated or self._by_name()
+        found = self._by_content() or stated or self.by_name()
         if found is not None:
             return found
         instead = ", or name the files by a pattern" if self.listed else ""
@@ -111,7 +111,7 @@ class InputFile:
     @property
     def is_other(self) -> bool:
         """Whether it lies in a folder that was named, and nothing says what it is."""
-        return self.listed and self._by_name() is None and self._by_content() is None
+        return self.listed and self.by_name() is None and self._by_content() is None
 
     def digest(self) -> InputDigest:
         """Its digest, which is the SHA-256 of its content. Raises CannotScoreError."""
@@ -135,14 +135,14 @@ class InputFile:
     def _plain(self) -> Any:
         return open_url(self.path) if self.is_url else Path(self.path).open("rb")
 
-    def _by_name(self) -> str | None:
+    def by_name(self) -> str | None:
         return next(
             (_FORMAT_BY_ENDING[each] for each in reversed(self.endings) if each in _FORMAT_BY_ENDING), None
         )
 
     def _by_content(self) -> str | None:
         """What its first bytes say that it is. Raises CannotScoreError."""
-        if self.is_url and self._by_name() == "image":
+        if self.is_url and self.by_name() == "image":
             return None  # a request for each of thousands of images would take as long as to score them
         try:
             with self._plain() as content:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
 from pyspark.errors import PySparkException
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_type
 from pyspark.sql.types import StructField, StructType
@@ -177,7 +178,7 @@ def _ask(df: DataFrame, settings: TaskSettings) -> Answers:
     one = df.sparkSession.range(0, 1, 1, 1)
     try:
         (row,) = one.mapInArrow(AskModel(settings), ANSWERS_SCHEMA).collect()
-    except PySparkException as error:
+    except (PySparkException, Py4JError) as error:
         if (text := explained(str(error))) is None:
             raise
         raise CannotScoreError(text) from error

@@ -1,4 +1,4 @@
-"""Images that a column names as Spark does, by `file:` URIs."""
+"""Images that a column names as Spark does: `file:/a b` by binaryFile, `file:///a%20b` by input_file_name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import pyarrow as pa
 from tfleet.bulk.predictions import PredictionColumns
 from tfleet.bulk.scorer import ScoredBatch, Scorer
 
-_FILE: Final = re.compile(r"file:(?://)?(?=/)")
+_HADOOP: Final = re.compile(r"file:(?=/(?!/))")
+_URI: Final = re.compile(r"file://(?=/)")
 
 
 class NamedImages:
@@ -42,6 +43,8 @@ class NamedImages:
 
 
 def local_name(name: str) -> str:
-    """The path in a `file:` URI; any other name as it is."""
-    found = _FILE.match(name)
-    return name if found is None else unquote(name[found.end() :])
+    """The path of a file of this machine; any other name as it is."""
+    if found := _URI.match(name):
+        return unquote(name[found.end() :])
+    found = _HADOOP.match(name)
+    return name if found is None else name[found.end() :]

@@ -18,6 +18,10 @@ _VERSIONS: Final = re.compile(
 _OURS: Final = re.compile(r"tfleet\.[\w.]+\.(?:CannotScoreError|ModelError|RunFailedError): (?P<text>.+)")
 _NO_MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
 _NO_PROGRAM: Final = re.compile(r'Cannot run program "(?P<program>[^"]+)"')
+_NO_START: Final = "port number from pyspark.daemon's stdout"
+_CAUSE: Final = re.compile(
+    r"^(?:Caused by: )?(?:\w+\.)+(?:\w+)(?:Exception|Error): (?P<text>.+)", re.MULTILINE
+)
 _MANY_BYTES: Final = "spark.sql.execution.arrow.maxBytesPerBatch"
 _PYTHON_MEMORY: Final = "spark.executor.pyspark.memory"
 
@@ -42,7 +46,17 @@ def explained(text: str) -> str | None:
             f"the executors have no {found['program']}: name a Python that they have with PYSPARK_PYTHON or "
             "spark.pyspark.python"
         )
+    if _NO_START in text:
+        return "the executors' Python does not start: see what PYSPARK_PYTHON or spark.pyspark.python names"
     return None
+
+
+def line_of(error: object) -> str:
+    """Spark's error in one line: what it means, or else what its first exception says."""
+    text = str(error)
+    found = _CAUSE.search(text)
+    said = found["text"] if found else next(iter(text.splitlines()), "")
+    return explained(text) or said
 
 
 def warnings_of(conf: Callable[[str, Any], Any], answers: Answers) -> list[str]:

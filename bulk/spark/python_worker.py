@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tfleet.bulk.batches import tensor_bytes
 from tfleet.bulk.digest import model_digest
@@ -12,6 +13,7 @@ from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.fleet_connection import FleetConnection
 from tfleet.bulk.fleet_scorer import FleetImageScorer, FleetScorer
 from tfleet.bulk.image_content import ImageReader
+from tfleet.bulk.image_decoders import ImageDecoders
 from tfleet.bulk.image_scorer import ImageScorer
 from tfleet.bulk.local_model import LocalModelOptions, load_for_bulk
 from tfleet.bulk.local_scorer import LocalScorer, local_predictions
@@ -20,7 +22,7 @@ from tfleet.bulk.model_columns import image_column, model_columns
 from tfleet.bulk.predictions import FleetLabelPredictions
 from tfleet.bulk.sizes import SizeOptions
 from tfleet.bulk.spark.image_files import NamedImages
-from tfleet.bulk.spark.opened import OPENED
+from tfleet.bulk.spark.opened import OPENED, Opened
 from tfleet.bulk.spark.settings import TABLE, ExecutorModel, FleetChoice, TaskSettings
 from tfleet.runtime import log
 from tfleet.worker.api.protocols.native.layout import row_layout
@@ -30,8 +32,13 @@ if TYPE_CHECKING:
     from tfleet.bulk.fleet_model import FleetModel
     from tfleet.bulk.model_columns import TakenColumns
     from tfleet.bulk.scorer import Scorer
+    from tfleet.bulk.spark.settings import RowSettings
     from tfleet.worker.api.protocols.native.layout import RowLayout
+    from tfleet.worker.inference.classifier import Classifier
     from tfleet.worker.inference.loaded_model import LoadedModel
+
+DECODERS: Final = Opened()
+"""Those of this process: they are kept whatever the model is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +65,34 @@ def open_task(settings: TaskSettings, cpus: int) -> OpenedTask:
 def _of_model(settings: TaskSettings, choice: ExecutorModel, cpus: int) -> OpenedTask:
     sizes = SizeOptions(parse_size(DEFAULT_MEMORY), settings.rows.batch_rows, None)
     model = OPENED.get((choice, sizes, cpus), lambda: _load(choice, sizes, cpus))
-    names, rows = settings.schema.names, settings.rows
-    reader = ImageReader(rows.storages)
     signature = model.session.signature()
     tensors = tensor_bytes((*signature.inputs, *signature.outputs))
     if model.classifier is not None:
-        batch_rows = sizes.resolved(images=True).batch_rows
-        column = image_column(rows.image_column, names, TABLE)
-        images = ImageScorer(
-            model.classifier, column, batch_rows=batch_rows, top=rows.top, decoders=cpus, reader=reader
-        )
+        column = image_column(settings.rows.image_column, settings.names, TABLE)
+        images = _image_scorer(model.classifier, column, settings.rows, sizes, cpus)
         return OpenedTask(NamedImages(images, column.name), column, None, tensors)
     layout = row_layout(signature, model.facts.columns.value)
-    columns = model_columns(layout, names, TABLE)
+    columns = model_columns(layout, settings.names, TABLE)
+    predictions = local_predictions(model, settings.rows.top)
     batch_rows = sizes.resolved(images=False).batch_rows
-    scorer = LocalScorer(model, columns, local_predictions(model, rows.top), batch_rows=batch_rows)
+    scorer = LocalScorer(model, columns, predictions, batch_rows=batch_rows)
     return OpenedTask(scorer, columns, layout, tensors)
+
+
+def _image_scorer(
+    classifier: Classifier, column: TakenColumns, rows: RowSettings, sizes: SizeOptions, cpus: int
+) -> ImageScorer:
+    # Costly images are decoded in processes of their own: one that ends its process would end the job.
+    isolated = DECODERS.get("", lambda: ImageDecoders(sizes.memory_bytes))
+    return ImageScorer(
+        classifier,
+        column,
+        batch_rows=sizes.resolved(images=True).batch_rows,
+        top=rows.top,
+        reader=ImageReader(rows.storages),
+        decoders=cpus,
+        prepare=partial(isolated.prepare, classifier),
+    )
 
 
 def _load(choice: ExecutorModel, sizes: SizeOptions, cpus: int) -> LoadedModel:
@@ -110,7 +129,7 @@ def _of_fleet(settings: TaskSettings, choice: FleetChoice) -> OpenedTask:
     predictions = fleet.predictions(model, rows.top)
     name = f"{model.name}/{model.version}"
     if model.images:
-        column = image_column(rows.image_column, settings.schema.names, TABLE)
+        column = image_column(rows.image_column, settings.names, TABLE)
         assert isinstance(predictions, FleetLabelPredictions), "an image model has labels"
         images = FleetImageScorer(
             fleet, column, predictions, concurrency=options.concurrency, reader=ImageReader(rows.storages)
@@ -118,7 +137,7 @@ def _of_fleet(settings: TaskSettings, choice: FleetChoice) -> OpenedTask:
         return OpenedTask(NamedImages(images, column.name), column, None, tensors, name)
     layout = model.layout()
     sizes = SizeOptions(parse_size(DEFAULT_MEMORY), rows.batch_rows, None).resolved(images=False)
-    columns = model_columns(layout, settings.schema.names, TABLE)
+    columns = model_columns(layout, settings.names, TABLE)
     scorer = FleetScorer(
         fleet,
         columns,

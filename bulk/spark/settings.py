@@ -32,6 +32,11 @@ class ExecutorModel:
     graph: GraphOptions
     sha256: str
 
+    @property
+    def shown(self) -> str:
+        """The path or URL, for people."""
+        return self.model.shown if isinstance(self.model, ModelUrl) else str(self.seen_at)
+
 
 @dataclass(frozen=True, slots=True)
 class FleetChoice:
@@ -67,6 +72,11 @@ class TaskSettings:
     rows: RowSettings
     schema: pa.Schema
     texts: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns of the table that the model may take."""
+        return tuple(name for name in self.schema.names if name != UNREAD)
 
     def of_version(self, fleet_model: str | None) -> TaskSettings:
         """The same for one version of a fleet's model, whatever is rolled out meanwhile."""

@@ -9,8 +9,8 @@ from tfleet.bulk.spark.image_files import local_name
     ("name", "path"),
     [
         ("/photos/a%20b.jpg", "/photos/a%20b.jpg"),
-        ("file:/photos/a%20b+c.jpg", "/photos/a b+c.jpg"),
-        ("file:///photos/a.jpg", "/photos/a.jpg"),
+        ("file:/photos/100%20 b.jpg", "/photos/100%20 b.jpg"),
+        ("file:///photos/a%20b+c.jpg", "/photos/a b+c.jpg"),
         ("photos/a.jpg", "photos/a.jpg"),
         ("s3://bucket/a%20b.jpg", "s3://bucket/a%20b.jpg"),
     ],

@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from tfleet.bulk.spark.problems import explained, warnings_of
+from tfleet.bulk.spark.problems import explained, line_of, warnings_of
 from tfleet.bulk.spark.settings import Answers
 
 
@@ -33,6 +33,18 @@ def test_what_spark_says_becomes_one_line(said: str, wanted: str | None) -> None
     found = explained(said)
     assert found is None if wanted is None else found is not None and found.startswith(wanted)
     assert "\n" not in (found or "")
+
+
+def test_other_errors_are_their_first_exception() -> None:
+    text = (
+        "An error occurred while calling o74.collectToPython.\n"
+        ": org.apache.spark.SparkException: Job aborted\n\tat x\n"
+        "Caused by: java.io.IOException: No space left on device\n"
+    )
+    assert line_of(text) == "No space left on device"
+    assert (
+        line_of("[PATH_NOT_FOUND] Path does not exist: x\nmore") == "[PATH_NOT_FOUND] Path does not exist: x"
+    )
 
 
 def answers(kind: pa.DataType, *, images: bool) -> Answers:
