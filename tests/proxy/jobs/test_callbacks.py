@@ -127,6 +127,7 @@ async def test_a_callback_is_sent_until_it_is_received(
         assert [path for path, _, _ in hooks.got] == ["/x"] * 3, "a redirect is not followed"
 
 
+@pytest.mark.process
 async def test_a_receiver_that_hangs_holds_up_no_other(
     redis: RedisServer, service: str, shard: Shard, key_file: Path
 ) -> None:
@@ -169,6 +170,7 @@ async def hanging_receiver() -> AsyncIterator[tuple[str, list[object]]]:
         await server.wait_closed()
 
 
+@pytest.mark.process
 async def test_only_allowed_urls_are_asked_later_too(
     redis: RedisServer, service: str, shard: Shard, key_file: Path
 ) -> None:
