@@ -21,7 +21,7 @@ from tfleet.bulk.options import ScoreOptions
 from tfleet.bulk.output import OutputFolder
 from tfleet.bulk.prepare import prepare, prepare_fleet
 from tfleet.bulk.report import ProgressBar, summary_document, summary_lines
-from tfleet.bulk.sources.files import FORMATS, expand
+from tfleet.bulk.sources.files import FORMATS, check_apart, expand
 from tfleet.bulk.sources.storage import is_url
 from tfleet.client.images.files import SkippedFiles
 from tfleet.client.proxies.addresses import BadProxyError
@@ -260,7 +260,7 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
             _say(str(error))
             sys.exit(_REFUSED)
         except BrokenInputError as error:
-            _say(f"{error}; the rows before are written")
+            _say(f"{error}; what is written stays, and a run of the same input would end there again")
             sys.exit(FAILED)
         except RunFailedError as error:
             _say(f"{error}{goes_on}")
@@ -303,6 +303,7 @@ def _score(inputs: tuple[str, ...], options: ScoreOptions) -> Tally:
     local, fleet = options.model.local, options.model.fleet
     selection = options.select.chosen()
     files = expand(inputs)
+    check_apart(inputs, files, options.output)
     for file in files:  # before the model is loaded, which takes seconds
         if not file.is_other:
             file.format(options.read.form)

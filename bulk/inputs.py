@@ -15,6 +15,7 @@ from tfleet.bulk.model_columns import (
     columns_to_read,
     list_types,
 )
+from tfleet.bulk.output import check_kept
 from tfleet.bulk.row_errors import ERROR_COLUMN
 from tfleet.bulk.run import Rows
 from tfleet.bulk.selection import Selection
@@ -104,6 +105,7 @@ def choose_rows(
             "leave it out with --keep"
         )
     schema = first.schema(read)
+    check_kept(first.schema(kept), where)
     columns.check(schema, where)
     for other in sources[1:]:
         _check_alike(first, other, read, schema)

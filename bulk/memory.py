@@ -65,8 +65,8 @@ def check_memory(memory_bytes: int, held: MemoryShares) -> None:
     if resident + held.together > memory_bytes:
         least = 8 * resident // 7 // 10**6 + 1
         raise CannotScoreError(
-            f"the model and its libraries take {resident // 10**6} MB of the {memory_bytes // 10**6} MB of "
-            f"--memory, of which rows need an eighth: give --memory {least}MB or more"
+            f"this process takes {resident // 10**6} MB before the first row, and --memory is "
+            f"{memory_bytes // 10**6} MB, of which rows need an eighth: give --memory {least}MB or more"
         )
 
 

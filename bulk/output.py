@@ -40,6 +40,19 @@ class WrittenPart:
     tally: Tally
 
 
+def check_kept(schema: pa.Schema, where: str) -> None:
+    """Raise CannotScoreError for a column of a type that Parquet has not."""
+    for field in schema:
+        one = pa.schema([field])
+        try:
+            pq.write_table(one.empty_table(), pa.BufferOutputStream())
+        except pa.ArrowException as error:
+            raise CannotScoreError(
+                f"{where}: column {field.name!r} is {field.type}, which Parquet has not: "
+                "leave it out with --keep"
+            ) from error
+
+
 def _is_unfinished(name: str) -> bool:
     return name.startswith((".part-", f".{MANIFEST}")) and name.endswith(".tmp")
 
@@ -102,7 +115,7 @@ class OutputFolder:
         return WrittenPart(name, size, digest, end, tally)
 
     def finish(self, plan: RunPlan, parts: list[WrittenPart], total: Tally) -> None:
-        """Write the manifest of a run of which all parts are there."""
+        """Write the manifest of a run of which all parts are there. Raises RunFailedError."""
         listed = [
             {
                 "name": part.name,
@@ -114,7 +127,12 @@ class OutputFolder:
             for part in parts
         ]
         done = {"complete": True, "parts": listed, "summary": total.document()}
-        self._write_manifest(plan.document() | done)
+        try:
+            self._write_manifest(plan.document() | done)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                (self.path / f".{MANIFEST}.tmp").unlink()
+            raise RunFailedError(f"{self.path / MANIFEST}: cannot be written: {error}") from error
 
     def _opened(self, plan: RunPlan, *, resume: bool) -> list[WrittenPart]:
         there = [path.name for path in self.path.iterdir() if not _is_unfinished(path.name)]

@@ -106,6 +106,7 @@ def prepare_fleet(
     sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
     scorer = _fleet_scorer(fleet, model, layout, sources[0], options, sizes, ImageReader.of(files))
     rows = choose_rows(sources, scorer.columns, options.read, selection, scorer.predictions.schema.names)
+    check_memory(options.sizes.memory_bytes, held)
     inputs = [source.digest() for source in sources]
     document = {"name": model.name, "version": model.version, "signature": model.stated, "of": "a fleet"}
     tensors = tensor_bytes((*model.signature.inputs, *model.signature.outputs))

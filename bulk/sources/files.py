@@ -142,8 +142,11 @@ class InputFile:
 
     def _by_content(self) -> str | None:
         """What its first bytes say that it is. Raises CannotScoreError."""
-        if self.is_url and self.by_name() == "image":
-            return None  # a request for each of thousands of images would take as long as to score them
+        if self.is_url:
+            if self.by_name() == "image":
+                return None  # a request for each of thousands of images would take as long as to score them
+        elif Path(self.path).exists() and not Path(self.path).is_file():
+            raise CannotScoreError(f"{self.name}: is a pipe or a device, and a run reads its input twice")
         try:
             with self._plain() as content:
                 begin = content.read(_MAGIC_BYTES)
@@ -168,6 +171,20 @@ def expand(arguments: Iterable[str]) -> list[InputFile]:
             raise CannotScoreError(f"{shown(argument) if is_url(argument) else argument}: {what}")
         found.extend(InputFile(name, listed) for name in files)
     return found
+
+
+def check_apart(arguments: Iterable[str], files: Iterable[InputFile], output: Path) -> None:
+    """Raise CannotScoreError where the output would be an input of the next run, or of this one."""
+    folder = output.resolve()
+    for name in (each for each in arguments if not is_url(each) and Path(each).is_dir()):
+        if folder.is_relative_to(Path(name).resolve()):
+            raise CannotScoreError(
+                f"{output}: lies in the input {name}, of which the output would be a part: "
+                "choose another folder"
+            )
+    for file in files:
+        if not file.is_url and Path(file.path).resolve().is_relative_to(folder):
+            raise CannotScoreError(f"{file.name}: lies in the folder of the output: choose another folder")
 
 
 def _expanded(argument: str) -> Iterator[str]:

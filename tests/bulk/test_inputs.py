@@ -159,3 +159,16 @@ def test_files_may_order_their_columns_as_they_like(file: Any) -> None:
 def test_files_with_other_columns_are_refused(file: Any, second: Any, reason: str) -> None:
     with pytest.raises(CannotScoreError, match=reason):
         chosen([file("1.csv", "id,a,b\n1,2,3\n"), file("2.csv", second)])
+
+
+def test_a_column_that_parquet_cannot_hold_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"a": [1.0], "b": [2], "span": pa.array([pa.MonthDayNano([1, 2, 3])])})
+    with pa.ipc.new_file(tmp_path / "f.arrow", table.schema) as writer:
+        writer.write_table(table)
+    file = InputFile(str(tmp_path / "f.arrow"))
+    with pytest.raises(
+        CannotScoreError, match="column 'span' is month_day_nano_interval, which Parquet has not"
+    ):
+        chosen([file])
+    rows, _ = chosen([file], keep=("a",))
+    assert rows.keep == ("a",)

@@ -44,6 +44,6 @@ def test_a_model_that_leaves_no_room_is_refused() -> None:
     resident = resident_bytes()
     check_memory(2 * resident, shares(2 * resident))
     with pytest.raises(
-        CannotScoreError, match=r"the model and its libraries take \d+ MB of the \d+ MB of --memory"
+        CannotScoreError, match=r"this process takes \d+ MB before the first row, and --memory is \d+ MB"
     ):
         check_memory(resident, shares(resident))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -166,3 +167,11 @@ def test_a_folder_that_cannot_be_made_is_a_line(tmp_path: Path) -> None:
         pytest.raises(CannotScoreError, match="file/out: cannot be written: Not a directory"),
     ):
         folder.open(PLAN, resume=False)
+
+
+def test_a_manifest_that_cannot_be_written_ends_the_run(folder: OutputFolder) -> None:
+    folder.open(PLAN, resume=False)
+    part = write(folder, 0)
+    shutil.rmtree(folder.path)
+    with pytest.raises(RunFailedError, match=r"_manifest\.json: cannot be written"):
+        folder.finish(PLAN, [part], TALLY)

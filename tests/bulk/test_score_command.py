@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.bulk.conftest import COLUMNS, IRIS, Scored, flowers
+from tests.bulk.conftest import COLUMNS, IRIS, Scored, flowers, score_argv
+from tests.support.environment import users_environment
 from tests.support.graphs import write_model
 from tests.support.photos import PHOTOS as BY_NAME
 from tfleet.worker.inference.open_model import load_model
@@ -129,7 +131,10 @@ def test_resume_needs_the_same_run(score: Score, tmp_path: Path) -> None:
             "other.csv lacks the columns 'sepal_length', 'sepal_width', 'petal_length' that the model takes",
         ),
         (("rows.csv", "--keep", "idd"), "--keep names 'idd', which rows.csv does not have; it has 'id', "),
-        (("rows.csv", "--memory", "100MB"), "of --memory, of which rows need an eighth: give --memory"),
+        (
+            ("rows.csv", "--memory", "100MB"),
+            "MB before the first row, and --memory is 100 MB, of which rows need an eighth: give",
+        ),
     ],
 )
 def test_what_can_never_work_is_one_line(
@@ -229,3 +234,28 @@ def test_images_and_rows_are_not_mixed_up(score: Score, tmp_path: Path) -> None:
         "tfleet score: rows.csv lacks the column 'path' or 'image' with paths of images or their bytes; it "
         "has 'id': choose one with --image-column\n"
     )
+
+
+def test_a_full_disk_ends_the_run_and_another_one_goes_on(score: Score, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(flowers(20_000))
+    argv = score_argv("rows.csv", "-o", "out", "--model", IRIS, "--part-rows", 10_000)
+    # No file may be longer, which is what a full disk is to a program that writes.
+    limited = ["bash", "-c", 'ulimit -f 40; exec "$@"', "bash", *argv]
+    done = subprocess.run(
+        limited,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        env=users_environment(),
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "tfleet score: out/part-00000.parquet: cannot be written: [Errno 27] File too large; what is written "
+        "stays, and --resume goes on\n"
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["_manifest.json"]
+    again = score("rows.csv", "-o", "out", "--model", IRIS, "--part-rows", 10_000, "--resume", cwd=tmp_path)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert pq.read_table(tmp_path / "out").num_rows == 20_000

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from tfleet.bulk.errors import CannotScoreError
-from tfleet.bulk.sources.files import InputFile, expand
+from tfleet.bulk.sources.files import InputFile, check_apart, expand
 
 
 @pytest.fixture
@@ -80,3 +81,24 @@ def test_a_file_that_nothing_tells_needs_the_option(tmp_path: Path) -> None:
 def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "rows").write_bytes(b"1" * 100_000)
     assert InputFile(str(tmp_path / "rows")).digest().sha256 == hashlib.sha256(b"1" * 100_000).hexdigest()
+
+
+def test_a_pipe_cannot_be_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.csv")
+    (file,) = expand([str(tmp_path / "rows.csv")])
+    with pytest.raises(CannotScoreError, match="is a pipe or a device, and a run reads its input twice"):
+        file.format(None)
+
+
+def test_the_output_is_no_part_of_the_input(tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "a.csv").write_text("x\n1\n")
+    rows = str(tmp_path / "rows")
+    check_apart([rows], expand([rows]), tmp_path / "out")
+    with pytest.raises(
+        CannotScoreError, match=r"lies in the input .*rows, of which the output would be a part"
+    ):
+        check_apart([rows], expand([rows]), tmp_path / "rows" / "out")
+    pattern = f"{rows}/*.csv"
+    with pytest.raises(CannotScoreError, match=r"a\.csv: lies in the folder of the output"):
+        check_apart([pattern], expand([pattern]), tmp_path)
