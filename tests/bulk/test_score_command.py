@@ -19,7 +19,7 @@ from tests.support.photos import PHOTOS as BY_NAME
 from tfleet.worker.inference.open_model import load_model
 from tfleet.worker.model.find import find_model
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 PHOTOS = sorted(BY_NAME.values())
 
