@@ -31,9 +31,12 @@ async def test_tasks_push_their_rows_to_a_worker_with_a_short_queue(
 ) -> None:
     from tfleet.bulk.spark import score  # noqa: PLC0415 - imports pyspark
 
-    columns = (f"cast(rand({number}) * 8 as float) {name}" for number, name in enumerate(COLUMNS))
+    sizes = zip(COLUMNS, (37, 41, 43, 47), strict=True)
+    columns = (f"cast(id * {prime} % 80 / 10 as float) {name}" for name, prime in sizes)
     rows = spark.range(0, 20_000, 1, 4).selectExpr("id", *columns)
-    async with served_model(IRIS, "--max-queue", "2", cache=tmp_path / "cache") as ways:
+    # With a variable the worker is a process of its own, and no forked one.
+    alone = {"TF_CPP_MIN_LOG_LEVEL": "1"}
+    async with served_model(IRIS, "--max-queue", "2", cache=tmp_path / "cache", environment=alone) as ways:
 
         def scored() -> dict[int, tuple[str, float]]:
             table = score(rows, fleet=ways.p2p, fleet_model="iris", concurrency=8, batch_rows=100)
@@ -43,7 +46,7 @@ async def test_tasks_push_their_rows_to_a_worker_with_a_short_queue(
         by_fleet = await asyncio.to_thread(scored)
         with pytest.raises(CannotScoreError, match="churn"):
             await asyncio.to_thread(lambda: score(rows, fleet=ways.p2p, fleet_model="churn"))
-    by_model = await asyncio.to_thread(lambda: answers(score(rows, model=IRIS)))
+    by_model = await asyncio.to_thread(lambda: answers(score(rows.coalesce(1), model=IRIS)))
     assert {number: label for number, (label, _) in by_fleet.items()} == {
         number: label for number, (label, _) in by_model.items()
     }
