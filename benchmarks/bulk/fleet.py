@@ -13,6 +13,7 @@ from benchmarks.bulk.make_photos import make_photos
 from benchmarks.bulk.program import Scored, program, score
 from benchmarks.report.server_process import server
 from tests.support.canned_server import nobody
+from tests.support.fleet_processes import registry_process
 from tfleet.worker.model.find import DEFAULT_MODEL
 
 PHOTOGRAPHS: Final = 400
@@ -54,12 +55,14 @@ def _turns(
 @contextlib.contextmanager
 def _fleet(model: Path) -> Iterator[str]:
     """The address of a proxy in p2p mode with one worker that serves the model."""
-    worker, proxy = nobody(), nobody()
-    fixed = ("--log-level", "error")
-    of_worker = ["worker", "--registry", "static:", "--port", str(worker.port), "--model", str(model)]
-    of_proxy = ["proxy", "--registry", f"static:{worker}", "--port", str(proxy.port), "--mode", "p2p"]
+    # Not a static list: from that a proxy does not know which models its workers have.
+    registry, worker, proxy = nobody(), nobody(), nobody()
+    fixed = ("--registry", f"consul://{registry}", "--log-level", "error")
+    of_worker = ["worker", "--port", str(worker.port), "--model", str(model), "--precision", "float32"]
+    of_proxy = ["proxy", "--port", str(proxy.port), "--mode", "p2p"]
     with (
-        server("worker", f"{worker.url}/", "tfleet", [*of_worker, "--precision", "float32", *fixed]) as one,
+        registry_process(registry),
+        server("worker", f"{worker.url}/", "tfleet", [*of_worker, *fixed]) as one,
         server("proxy", f"{proxy.url}/", "tfleet", [*of_proxy, *fixed]) as other,
     ):
         one.says_ready()
