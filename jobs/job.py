@@ -29,11 +29,10 @@ class JobState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobTarget:
-    """The version of a model that a job is for. A job that is not `pinned` named no version."""
+    """The version of a model that a job is for."""
 
     model: str
     version: str
-    pinned: bool = False
 
     @property
     def stream(self) -> str:
@@ -77,11 +76,14 @@ class JobTimes:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """What is submitted. `key` is an Idempotency-Key and `callback` a URL; either may be empty."""
+    """What is submitted. `asked` is the target as the client sent it. `key` is an Idempotency-Key and
+    `callback` a URL; either may be empty.
+    """
 
     request: JobRequest
     target: JobTarget
     times: JobTimes
+    asked: str = ""
     key: str = ""
     callback: str = ""
 

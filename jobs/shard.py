@@ -64,8 +64,8 @@ _EXPIRED_AT_ONCE: Final = 100
 _TIDIED_AT_ONCE: Final = 100
 
 _FIELDS: Final = (
-    *("state", "model", "version", "pinned", "submitted_ms", "deadline_ms", "body_bytes", "worker"),
-    *("deliveries", "reason", "settled_ms"),
+    *("state", "model", "version", "submitted_ms", "deadline_ms", "body_bytes", "worker", "deliveries"),
+    *("reason", "settled_ms"),
 )
 _ANSWER_FIELDS: Final = ("status", "answer_headers", "answer")
 
@@ -126,7 +126,7 @@ class Shard:
         request, target, times = job.request, job.target, job.times
         reply = await self.connection.run(
             SUBMIT,
-            *(job_id, int(target.pinned), target.model, target.version, target.stream),
+            *(job_id, target.model, target.version, target.stream),
             *(times.timeout_ms, times.keep_ms),
             *(request.target, json.dumps(dict(request.headers)), request.body, _digest(job)),
             *(hashlib.sha256(job.key.encode()).hexdigest() if job.key else "", job.callback),
@@ -245,12 +245,12 @@ class Shard:
 
 
 def _digest(job: NewJob) -> str:
-    """What tells two requests with the same Idempotency-Key apart."""
-    request, target = job.request, job.target
-    headers = sorted((name, value) for name, value in request.headers.items() if name != REQUEST_ID)
-    parts = (target.model, target.version if target.pinned else "", request.target, headers, job.callback)
-    whole = hashlib.sha256(json.dumps(parts).encode())
-    whole.update(request.body)
+    """What tells two requests with the same Idempotency-Key apart. It is of what the client has sent: a
+    label, or the default model, may be another version by the time that the request is sent again.
+    """
+    headers = sorted((name, value) for name, value in job.request.headers.items() if name != REQUEST_ID)
+    whole = hashlib.sha256(json.dumps((job.asked, headers, job.callback)).encode())
+    whole.update(job.request.body)
     return whole.hexdigest()
 
 
@@ -285,7 +285,7 @@ def _record(job_id: str, found: Mapping[str, bytes | None]) -> JobRecord | None:
     return JobRecord(
         job_id,
         JobState(text("state")),
-        JobTarget(text("model"), text("version"), pinned=text("pinned") == "1"),
+        JobTarget(text("model"), text("version")),
         JobMoments(*(int(text(name) or 0) for name in ("submitted_ms", "deadline_ms", "settled_ms"))),
         JobDelivery(text("worker"), int(text("deliveries") or 0)),
         body_bytes=int(text("body_bytes")),

@@ -148,7 +148,7 @@ class JobPages:
             name = request_id_of(request)
             asked = worker_request(target, found, request.headers, body, name)
             del body  # a call may wait for long after this
-            job_id = await self.queue.submit(NewJob(asked, found, times, key, callback))
+            job_id = await self.queue.submit(NewJob(asked, found, times, request.raw_path, key, callback))
             del asked
         return await self.queue.read(job_id)
 

@@ -22,7 +22,7 @@ def new_job(
     body: bytes = b"{}", *, key: str = "", times: JobTimes = SECONDS, target: JobTarget = TARGET
 ) -> NewJob:
     headers = {"Content-Type": "application/json"}
-    return NewJob(JobRequest("/predict", headers, body), target, times, key)
+    return NewJob(JobRequest("/predict", headers, body), target, times, "/jobs", key)
 
 
 async def submitted(shard: Shard, job: NewJob, limits: JobLimits = LIMITS) -> Submitted:

@@ -124,6 +124,14 @@ async def test_one_key_is_one_job(client: aiohttp.ClientSession) -> None:
         assert "Idempotency-Key" in (await other.json())["detail"]
 
 
+@pytest.mark.parametrize("path", ["/jobs?model=m&version=1", "/jobs?model=flowers&version=1&x=1"])
+async def test_a_key_with_another_query_is_422(client: aiohttp.ClientSession, path: str) -> None:
+    key = {"Idempotency-Key": "k"}
+    await submit(client, b"1", **key)
+    async with client.post(path, data=b"1", headers=key) as other:
+        assert other.status == 422
+
+
 async def test_a_submission_is_202_even_if_it_is_answered(
     client: aiohttp.ClientSession, shard: Shard
 ) -> None:
