@@ -20,7 +20,13 @@ from tfleet.bulk.fleet_model import FleetModel, fleet_model, zeros
 from tfleet.bulk.isolation import RejectedRowsError
 from tfleet.bulk.predictions import FleetLabelPredictions, OutputPredictions, PredictionColumns, output_schema
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.client.errors import BadImageError, FleetError, RejectedInputError, TryLaterError
+from tfleet.client.errors import (
+    BadImageError,
+    FleetError,
+    RejectedInputError,
+    TryLaterError,
+    UnexpectedAnswerError,
+)
 from tfleet.client.images.pixels import png_of_array
 from tfleet.client.results import Prediction
 from tfleet.client.sync_client import LoopThread
@@ -126,6 +132,8 @@ class FleetConnection:
                 return ask()
             except (BadImageError, RejectedInputError) as error:
                 raise RejectedRowsError(str(error)) from error
+            except UnexpectedAnswerError as error:  # waiting is no help
+                raise RunFailedError(str(error)) from error
             except FleetError as error:
                 asked_s = error.retry_after_s if isinstance(error, TryLaterError) else None
                 pause_s = _PAUSE_S if asked_s is None else asked_s

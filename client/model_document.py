@@ -31,6 +31,11 @@ def default_model(reply: HttpResponse, request_id: str) -> str:
     names = [each["name"] for each in listed if isinstance(each, dict) and each.get("default")]
     if not names:
         raise FleetUnavailableError("the fleet has no default model: name one", request_id=request_id)
+    if not names[0]:
+        raise FleetUnavailableError(
+            "the proxy has a fixed list of workers (static:), so it knows no models: use a registry",
+            request_id=request_id,
+        )
     return str(names[0])
 
 

@@ -61,7 +61,7 @@ class NamedModel:
         wanted = self.model if self.version is None else f"{self.model}, version {self.version}"
         raise UnexpectedAnswerError(
             f"the proxy named a worker of {worker.model or 'no model'}, version {worker.version or 'none'}, "
-            f"for {wanted}: does it know several models?"
+            f"for {wanted}: a proxy with a fixed list of workers (static:) knows no models"
         )
 
     def _path(self, kind: str, text: str | None) -> str:

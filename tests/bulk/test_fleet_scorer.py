@@ -17,7 +17,17 @@ from tfleet.bulk.fleet_scorer import FleetImageScorer, FleetScorer, plain_column
 from tfleet.bulk.isolation import RejectedRowsError
 from tfleet.bulk.model_columns import ImageColumn, model_columns
 from tfleet.bulk.predictions import FleetLabelPredictions
-from tfleet.client.errors import BadImageError, BusyError, FleetError, RejectedInputError, WorkerFailedError
+from tfleet.client.errors import (
+    BadImageError,
+    BusyError,
+    FleetError,
+    FleetUnavailableError,
+    RejectedInputError,
+    UnexpectedAnswerError,
+    WorkerFailedError,
+)
+from tfleet.client.http.transport import HttpResponse
+from tfleet.client.model_document import default_model
 from tfleet.client.results import Classification, Outcome, Prediction, Timing
 
 DOCUMENT: dict[str, Any] = {
@@ -117,6 +127,19 @@ def test_a_fleet_that_stays_silent_ends_the_run(connect: Any) -> None:
     with pytest.raises(RunFailedError, match="the fleet does not answer: busy"):
         scorer(fleet).score(pa.record_batch({"x": [1]}), {})
     assert sum(slept) == 300
+
+
+def test_a_proxy_without_model_names_ends_the_run_at_once(connect: Any) -> None:
+    fleet, slept = connect(Doubling(UnexpectedAnswerError("the proxy named a worker of no model")))
+    with pytest.raises(RunFailedError, match="named a worker of no model"):
+        scorer(fleet).score(pa.record_batch({"x": [1]}), {})
+    assert slept == []
+
+
+def test_a_fixed_list_of_workers_has_no_default_model() -> None:
+    models = b'{"models": [{"name": "", "default": true}]}'
+    with pytest.raises(FleetUnavailableError, match="fixed list of workers"):
+        default_model(HttpResponse("http://proxy/models", 200, {}, models), "r1")
 
 
 def test_what_a_fleet_rejects_is_not_sent_again(connect: Any) -> None:
