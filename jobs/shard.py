@@ -233,6 +233,15 @@ class Shard:
             self._log.warning("a job is not as tfleet writes it, and taken for forgotten", job=job_id)
             return None
 
+    async def answer_bytes(self, job_id: str) -> int:
+        """How large the body of a job's answer is; 0 without one."""
+        return int(await self._command("HSTRLEN", f"{self._prefix}job:{job_id}", "answer"))
+
+    async def answer_status(self, job_id: str) -> int | None:
+        """The status of a job's answer, without the rest of it."""
+        found: bytes | None = await self._command("HGET", f"{self._prefix}job:{job_id}", "status")
+        return int(found) if found is not None and found.isdigit() else None
+
     async def list(self, *, dead: bool = False, most: int = 100) -> list[JobRecord]:
         """The open jobs by their deadline, or the dead ones, the oldest first. Without their answers."""
         key = f"{self._prefix}{'dead' if dead else 'open'}"

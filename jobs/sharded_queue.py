@@ -97,12 +97,18 @@ class ShardedQueue:
             failure = QueueFullError("see --max-jobs and --max-jobs-bytes")
         raise failure
 
-    async def read(self, job_id: str) -> JobRecord:
+    async def read(self, job_id: str, *, with_answer: bool = False) -> JobRecord:
         """A job as it is now. Raises UnknownJobError, ForgottenJobError and JobsUnavailableError."""
-        return await _read(self._watch_of(job_id), job_id)
+        return await _read(self._watch_of(job_id), job_id, with_answer=with_answer)
+
+    async def answer_bytes(self, job_id: str) -> int:
+        """How large the answer of a job is. Raises what `read` raises."""
+        return await self._watch_of(job_id).shard.answer_bytes(job_id)
 
     async def wait(self, job_id: str, wait_s: float) -> JobRecord:
-        """A job as soon as it is settled, or as it is after `wait_s`. Raises what `read` raises."""
+        """A job as soon as it is settled, or as it is after `wait_s`. Without its answer, which may be large,
+        as many may wait for it. Raises what `read` raises.
+        """
         watch, loop = self._watch_of(job_id), asyncio.get_running_loop()
         until_s = loop.time() + wait_s
         with watch.waiters.waiting(job_id) as settled:
@@ -157,8 +163,8 @@ class ShardedQueue:
         return sorted(in_turn, key=lambda watch: watch.away)  # one that hangs costs seconds
 
 
-async def _read(watch: ShardWatch, job_id: str) -> JobRecord:
-    record = await watch.shard.read(job_id)
+async def _read(watch: ShardWatch, job_id: str, *, with_answer: bool = False) -> JobRecord:
+    record = await watch.shard.read(job_id, with_answer=with_answer)
     if record is None:
         raise ForgottenJobError
     return record

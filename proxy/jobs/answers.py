@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Final
 
@@ -25,7 +26,8 @@ def job_response(record: JobRecord) -> web.Response:
         return accepted(record)
     if record.answer is not None:
         headers = {**record.answer.headers, **named}
-        return web.Response(status=record.answer.status, body=record.answer.body, headers=headers)
+        # As a file it is written in pieces, at the pace of the caller, and no buffer gets all of it at once.
+        return web.Response(status=record.answer.status, body=io.BytesIO(record.answer.body), headers=headers)
     response = problem_response(_without_answer(record))
     response.headers.update(named)
     return response

@@ -30,9 +30,10 @@ from tfleet.jobs.errors import (
     UnknownJobError,
     UnsuitableRedisError,
 )
-from tfleet.jobs.job import JobRecord, JobTimes, NewJob
+from tfleet.jobs.job import JobRecord, JobState, JobTimes, NewJob
 from tfleet.jobs.sharded_queue import ShardedQueue
 from tfleet.proxy.admin.middleware import allow_origins, logged, request_id_of
+from tfleet.proxy.jobs.answer_room import AnswerRoom, writing_in_room
 from tfleet.proxy.jobs.answers import accepted, job_response, list_document, queue_problem
 from tfleet.proxy.jobs.callbacks import AllowedUrl, checked_callback
 from tfleet.proxy.jobs.room import BodyRoom, WaitingPlaces
@@ -80,6 +81,7 @@ class JobPages:
     queued_ms: int
     places: WaitingPlaces
     bodies: BodyRoom
+    answers: AnswerRoom
     callbacks: tuple[AllowedUrl, ...] = ()
 
     async def submit(self, request: web.Request) -> web.Response:
@@ -94,10 +96,11 @@ class JobPages:
         """`GET /jobs/ID`."""
         wait_s, job_id = read_wait_s(request.query_string), request.match_info["id"]
         if not wait_s:
-            return job_response(await self.queue.read(job_id))
+            return await self._response(request, await self.queue.read(job_id))
         with self.places.place() as free:
             # Where too many wait already it is as if this one had named a wait of 0.
-            return job_response(await self.queue.wait(job_id, wait_s if free else 0))
+            record = await self.queue.wait(job_id, wait_s if free else 0)
+        return await self._response(request, record)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """`DELETE /jobs/ID`."""
@@ -126,11 +129,19 @@ class JobPages:
         limit_s = (moments.deadline_ms - moments.submitted_ms) / 1000
         try:
             record = await self.queue.wait(job_id, limit_s + _GRACE_S)
+            response = await self._response(request, record)
         finally:
             # Nobody else knows its id: an answer is of no use to anybody, and neither is an open job.
             await asyncio.shield(self._forget(job_id, settled=not record.state.is_open))
         if record.state.is_open:
             raise ProblemError(Problem(504, f"the job had no answer within {limit_s:g} s"))
+        return response
+
+    async def _response(self, request: web.Request, record: JobRecord) -> web.Response:
+        """What there is to say of a job. The answer is read only where there is room for it."""
+        if record.state is JobState.DONE:
+            self.answers.take(request, await self.queue.answer_bytes(record.id))
+            record = await self.queue.read(record.id, with_answer=True)
         return job_response(record)
 
     async def _submitted(
@@ -166,7 +177,8 @@ def make_jobs_app(
 ) -> web.Application:
     """The application. With `lists` it serves `GET /jobs`."""
     app = web.Application(
-        middlewares=[logged(access_log), _queue_errors(pages.times)], client_max_size=max_body_bytes
+        middlewares=[writing_in_room(pages.answers), logged(access_log), _queue_errors(pages.times)],
+        client_max_size=max_body_bytes,
     )
     if cors:
         allow_origins(app, cors)

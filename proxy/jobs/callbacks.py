@@ -94,10 +94,12 @@ def url_receiver(url: str, allowed: Sequence[AllowedUrl]) -> str | None:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def callback_request(record: JobRecord, key: bytes, now_s: int) -> tuple[bytes, dict[str, str]]:
-    """The body and the headers of a callback."""
-    status = {} if record.answer is None else {"status": record.answer.status}
-    document = {**job_document(record), **status, "location": f"{JOBS_PATH}/{record.id}"}
+def callback_request(
+    record: JobRecord, status: int | None, key: bytes, now_s: int
+) -> tuple[bytes, dict[str, str]]:
+    """The body and the headers of a callback. `status` is that of the answer, where there is one."""
+    answered = {} if status is None else {"status": status}
+    document = {**job_document(record), **answered, "location": f"{JOBS_PATH}/{record.id}"}
     body = json.dumps(document).encode()
     mac = hmac.new(key, f"{now_s}.".encode() + body, hashlib.sha256).hexdigest()
     headers = {
@@ -178,10 +180,11 @@ class CallbackSender:
             self._log.debug("the end of a callback can't be noted", error=str(error))
 
     async def _send(self, job_id: str, url: str) -> None:
-        record = await self._shard.read(job_id)
+        record = await self._shard.read(job_id, with_answer=False)  # an answer may be large
         if record is None:
             return
-        body, headers = callback_request(record, self._keys().secrets[0], int(self._clock()))
+        status = await self._shard.answer_status(job_id)
+        body, headers = callback_request(record, status, self._keys().secrets[0], int(self._clock()))
         limit = aiohttp.ClientTimeout(total=_TIMEOUT_S)
         try:
             async with self._session.post(

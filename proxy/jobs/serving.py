@@ -20,6 +20,7 @@ from tfleet.proxy.admin.page_request import PageForwarder, PageLimits
 from tfleet.proxy.admin.page_server import page_server
 from tfleet.proxy.admin.socket_folder import NoSocketFolderError
 from tfleet.proxy.balancing.model_router import ModelRouter
+from tfleet.proxy.jobs.answer_room import AnswerRoom
 from tfleet.proxy.jobs.app import JobPages, make_jobs_app
 from tfleet.proxy.jobs.callbacks import AllowedUrl, CallbackSender
 from tfleet.proxy.jobs.collector import JobCollector
@@ -33,7 +34,7 @@ from tfleet.proxy.upstream.connection_pool import WorkerConnections
 _MARGIN_S: Final = 15.0
 """For Redis that answers late, on top of the time that a caller waits."""
 _BODIES: Final = 4
-"""Of the largest bodies so many may be on their way to Redis at once."""
+"""Of the largest bodies so many may be on their way to Redis at once. As much is for answers from there."""
 _POST: Final = b"POST"
 _RELOAD_EVERY_S: Final = 1.0
 
@@ -68,6 +69,7 @@ async def serving_jobs(
         int(limits.timeout_s * 1000),
         WaitingPlaces(jobs.most_waiting),
         BodyRoom(_BODIES * limits.max_body_bytes),
+        AnswerRoom(_BODIES * limits.max_body_bytes, limits.client_timeout_s),
         allowed,
     )
     app = make_jobs_app(

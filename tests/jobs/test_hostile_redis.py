@@ -55,7 +55,7 @@ async def test_a_redis_without_memory_can_be_emptied(tmp_path: Path) -> None:
                 await eventually(lambda: known(later, ids[0]))
                 done = [await answered(worker) for _ in ids]
                 assert sorted(done) == sorted(ids)
-                record = await later.read(ids[-1])
+                record = await later.read(ids[-1], with_answer=True)
                 assert record.answer is not None
                 assert len(record.answer.body) == 100_000
                 for job_id in ids:
