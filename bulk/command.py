@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from tfleet.bulk.errors import BrokenInputError, CannotScoreError, RunFailedError
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError, InputChangedError, RunFailedError
 from tfleet.bulk.fleet_connection import FleetConnection
 from tfleet.bulk.interrupt import on_interrupt
 from tfleet.bulk.local_model import load_for_bulk
@@ -261,6 +261,9 @@ def score(inputs: tuple[str, ...], **options: Any) -> None:
             sys.exit(_REFUSED)
         except BrokenInputError as error:
             _say(f"{error}; what is written stays, and a run of the same input would end there again")
+            sys.exit(FAILED)
+        except InputChangedError as error:
+            _say(f"{error}: begin again in another folder; only with the file as it was, --resume goes on")
             sys.exit(FAILED)
         except RunFailedError as error:
             _say(f"{error}{goes_on}")

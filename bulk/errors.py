@@ -11,5 +11,9 @@ class RunFailedError(Exception):
     """The run has broken off, and `--resume` may finish it: exit code 1. The message is one line."""
 
 
+class InputChangedError(RunFailedError):
+    """A file of the input has changed during the run: exit code 1. The message is one line."""
+
+
 class BrokenInputError(RunFailedError):
     """The run has broken off at a place that no run can read: exit code 1. The message is one line."""

@@ -42,16 +42,19 @@ class ReadOptions:
 
 
 def open_sources(
-    files: Sequence[InputFile], layout: RowLayout | None, options: ReadOptions, limits: PieceLimits
+    groups: Sequence[tuple[str, Sequence[InputFile]]],
+    layout: RowLayout | None,
+    options: ReadOptions,
+    limits: PieceLimits,
 ) -> tuple[RowSource, ...]:
-    """A source for each file, and one for images that follow each other. `layout` is None for image models.
+    """A source for each group of files. `layout` is None for image models.
 
     Raises CannotScoreError.
     """
     infos = {} if layout is None else column_infos(layout)
     lists = {} if layout is None else list_types(layout)
     found: list[RowSource] = []
-    for form, group in _groups(files, options.form):
+    for form, group in groups:
         number, file = len(found), group[0]
         if form == "image":
             if layout is not None:
@@ -71,7 +74,7 @@ def open_sources(
     return tuple(found)
 
 
-def _groups(files: Sequence[InputFile], stated: str | None) -> list[tuple[str, list[InputFile]]]:
+def grouped(files: Sequence[InputFile], stated: str | None) -> list[tuple[str, list[InputFile]]]:
     """The files with their forms; images that follow each other together, each other file alone."""
     groups: list[tuple[str, list[InputFile]]] = []
     for file in files:

@@ -149,7 +149,12 @@ class OutputFolder:
         if (why := difference(manifest, plan)) is not None:
             raise CannotScoreError(f"{self.path}: has another run: {why}: give another folder")
         self._remove_unfinished()
-        return list(self._written(plan))
+        written = list(self._written(plan))
+        listed = {each["name"]: each["sha256"] for each in manifest.get("parts", ())}
+        self._check_listed(listed, written)
+        if len(written) < len(listed):
+            self._write_manifest(plan.document())  # it is not complete any more
+        return written
 
     def _remove_unfinished(self) -> None:
         """Remove what a run left that was killed."""
@@ -169,6 +174,15 @@ class OutputFolder:
                 raise CannotScoreError(
                     f"{path}: is no part of a run: {error}: give another folder"
                 ) from error
+
+    def _check_listed(self, listed: Mapping[str, str], written: list[WrittenPart]) -> None:
+        """Raise CannotScoreError for a part that is not the one of which the manifest has the digest."""
+        for part in written:
+            if listed.get(part.name, part.sha256) != part.sha256:
+                raise CannotScoreError(
+                    f"{self.path / part.name}: is not what the run wrote, by its digest in {MANIFEST}: "
+                    "remove it and all parts after it, and --resume writes them again"
+                )
 
     def _manifest(self) -> Mapping[str, Any]:
         path = self.path / MANIFEST

@@ -13,7 +13,7 @@ from tfleet.bulk.digest import model_digest
 from tfleet.bulk.fleet_scorer import FleetImageScorer, FleetScorer
 from tfleet.bulk.image_content import ImageReader
 from tfleet.bulk.image_scorer import ImageScorer
-from tfleet.bulk.inputs import choose_rows, open_sources
+from tfleet.bulk.inputs import choose_rows, grouped, open_sources
 from tfleet.bulk.local_scorer import LocalScorer, local_predictions
 from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.memory import check_memory, shares
@@ -22,6 +22,7 @@ from tfleet.bulk.predictions import FleetLabelPredictions
 from tfleet.bulk.report import InputSize
 from tfleet.bulk.run import RowLimits, Rows, Run
 from tfleet.bulk.sources.source import piece_limits
+from tfleet.bulk.unchanged import UnchangedInputs
 from tfleet.worker.api.protocols.native.layout import row_layout
 
 if TYPE_CHECKING:
@@ -48,10 +49,11 @@ class PreparedRun:
     plan: RunPlan
     limits: RowLimits
     size: InputSize
+    inputs: UnchangedInputs
 
     def run(self, folder: OutputFolder) -> Run:
         """The run into a folder."""
-        return Run(self.rows, self.scorer, folder, self.plan, self.limits)
+        return Run(self.rows, self.scorer, folder, self.plan, self.limits, self.inputs.check)
 
 
 def prepare(
@@ -71,7 +73,9 @@ def prepare(
     sizes = options.sizes.resolved(images=images)
     signature = model.session.signature()
     layout = None if images else row_layout(signature, model.facts.columns.value)
-    sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
+    groups = grouped(files, options.read.form)
+    unchanged = UnchangedInputs(groups)
+    sources = open_sources(groups, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
     scorer: LocalScorer | ImageScorer
     if layout is None:
         reader = ImageReader.of(files)
@@ -89,6 +93,7 @@ def prepare(
         RunPlan(_model_document(spec), inputs, options.settings(sizes)),
         RowLimits(sizes.part_rows, held.part_bytes, held.batch_bytes, tensors),
         InputSize([each.rows for each in sources], [each.bytes for each in inputs], selection.limit),
+        unchanged,
     )
 
 
@@ -103,7 +108,9 @@ def prepare_fleet(
     held = shares(options.sizes.memory_bytes)
     sizes = options.sizes.resolved(images=model.images)
     layout = None if model.images else model.layout()
-    sources = open_sources(files, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
+    groups = grouped(files, options.read.form)
+    unchanged = UnchangedInputs(groups)
+    sources = open_sources(groups, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
     scorer = _fleet_scorer(fleet, model, layout, sources[0], options, sizes, ImageReader.of(files))
     rows = choose_rows(sources, scorer.columns, options.read, selection, scorer.predictions.schema.names)
     check_memory(options.sizes.memory_bytes, held)
@@ -118,6 +125,7 @@ def prepare_fleet(
         RunPlan(document, inputs, options.settings(sizes)),
         RowLimits(sizes.part_rows, held.part_bytes, batch_bytes, tensors),
         InputSize([each.rows for each in sources], [each.bytes for each in inputs], selection.limit),
+        unchanged,
     )
 
 

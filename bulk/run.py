@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 Report = Callable[[InputPlace, Tally], None]
 """Called with the place up to which the output is written, and with the counts so far."""
 
+CheckInputs = Callable[[InputPlace, InputPlace], None]
+"""Raises InputChangedError if the input between two places is not what it was before the run."""
+
 
 @dataclass(frozen=True, slots=True)
 class RowLimits:
@@ -65,13 +68,20 @@ class Run:
     """Scores all rows and writes them, after those that are there already."""
 
     def __init__(
-        self, rows: Rows, scorer: Scorer, folder: OutputFolder, plan: RunPlan, limits: RowLimits
+        self,
+        rows: Rows,
+        scorer: Scorer,
+        folder: OutputFolder,
+        plan: RunPlan,
+        limits: RowLimits,
+        check_inputs: CheckInputs,
     ) -> None:
         self._rows = rows
         self._scorer = scorer
         self._folder = folder
         self._plan = plan
         self._limits = limits
+        self._check_inputs = check_inputs
 
     def __repr__(self) -> str:
         return f"<Run {self._folder!r} {self._scorer!r}>"
@@ -90,6 +100,7 @@ class Run:
             writing: Future[WrittenPart] | None = None
             for part in ahead:
                 table, counts = self._scored(part, pool)
+                self._check_inputs(part.start, part.end)
                 if writing is not None:
                     total = _note(writing, done, total, report)
                 place = (part.start, part.end)

@@ -13,7 +13,15 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
-from tfleet.bulk.sources.storage import expanded, is_url, open_url, said, shown, size_and_mark
+from tfleet.bulk.sources.storage import (
+    expanded,
+    fresh_mark,
+    is_url,
+    open_url,
+    said,
+    shown,
+    size_and_mark,
+)
 from tfleet.client.images.files import SUFFIXES
 
 _MAGIC_BYTES: Final = 8
@@ -131,6 +139,13 @@ class InputFile:
             return size_and_mark(self.path)
         facts = Path(self.path).stat()
         return facts.st_size, str(facts.st_mtime_ns)
+
+    def mark(self) -> str:
+        """What changes when the file is written to or replaced. Raises OSError."""
+        if self.is_url:
+            return fresh_mark(self.path)
+        facts = Path(self.path).stat()
+        return f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ino}"
 
     def _plain(self) -> Any:
         return open_url(self.path) if self.is_url else Path(self.path).open("rb")

@@ -22,6 +22,7 @@ _QUERY: Final = re.compile(r"\?[^:]*")
 _MAGIC: Final = re.compile(r"[*?\[]")
 _CHAIN: Final = "::"
 _WEB: Final = ("http://", "https://")
+_TAGS: Final = ("ETag", "Last-Modified")  # a web page has no other mark
 _CONNECT_S: Final = 10.0
 _SILENCE_S: Final = 60.0
 
@@ -79,7 +80,16 @@ def size_and_mark(url: str) -> tuple[int, str]:
     storage, path = _opened_storage(url)
     with _as_os_errors():
         facts = storage.info(path)
-        return int(facts.get("size") or 0), str(storage.ukey(path))
+        tags = [str(facts[name]) for name in _TAGS if name in facts]
+        return int(facts.get("size") or 0), " ".join([str(storage.ukey(path)), *tags])
+
+
+def fresh_mark(url: str) -> str:
+    """The size and the mark as they are now, and not as a list of files said before. Raises OSError."""
+    storage, path = _opened_storage(url)
+    with _as_os_errors():
+        storage.invalidate_cache(path)
+    return " ".join(map(str, size_and_mark(url)))
 
 
 def said(error: OSError) -> str:

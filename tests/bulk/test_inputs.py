@@ -9,7 +9,7 @@ import pytest
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.filter import parse_filter
-from tfleet.bulk.inputs import ReadOptions, choose_rows, open_sources
+from tfleet.bulk.inputs import ReadOptions, choose_rows, grouped, open_sources
 from tfleet.bulk.model_columns import ModelColumns, model_columns
 from tfleet.bulk.run import Rows
 from tfleet.bulk.selection import Selection
@@ -51,7 +51,7 @@ def chosen(
     predicted: tuple[str, ...] = ("label",),
 ) -> tuple[Rows, ModelColumns]:
     options = ReadOptions(keep=keep)
-    sources = open_sources(files, model, options, PieceLimits(1000, 10**6))
+    sources = open_sources(grouped(files, None), model, options, PieceLimits(1000, 10**6))
     selection = Selection(None if condition is None else parse_filter(condition))
     columns = model_columns(model, sources[0].columns, sources[0].name)
     return choose_rows(sources, columns, options, selection, predicted), columns

@@ -175,3 +175,22 @@ def test_a_manifest_that_cannot_be_written_ends_the_run(folder: OutputFolder) ->
     shutil.rmtree(folder.path)
     with pytest.raises(RunFailedError, match=r"_manifest\.json: cannot be written"):
         folder.finish(PLAN, [part], TALLY)
+
+
+def test_a_part_that_was_damaged_is_refused(folder: OutputFolder) -> None:
+    folder.open(PLAN, resume=False)
+    folder.finish(PLAN, [write(folder, index) for index in range(3)], TALLY)
+    folder.close()
+    manifest = (folder.path / MANIFEST).read_bytes()
+    path = folder.path / "part-00001.parquet"
+    content = bytearray(path.read_bytes())
+    content[6] ^= 1  # of the rows: the footer stays as it is
+    path.write_bytes(content)
+    with pytest.raises(CannotScoreError, match=r"part-00001\.parquet: is not what the run wrote"):
+        folder.open(PLAN, resume=True)
+    assert (folder.path / MANIFEST).read_bytes() == manifest
+    for index in (1, 2):
+        (folder.path / f"part-{index:05d}.parquet").unlink()
+    folder.close()
+    assert len(folder.open(PLAN, resume=True)) == 1
+    assert not json.loads((folder.path / MANIFEST).read_text())["complete"]

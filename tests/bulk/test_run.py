@@ -11,16 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.bulk.fake_scorer import FakeScorer
-from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.errors import CannotScoreError, InputChangedError, RunFailedError
 from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.output import OutputFolder
-from tfleet.bulk.run import RowLimits, Rows, Run
+from tfleet.bulk.run import CheckInputs, RowLimits, Rows, Run
 from tfleet.bulk.selection import Selection
 from tfleet.bulk.sources.csv_file import CsvSource
 from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.parquet import ParquetSource
 from tfleet.bulk.sources.source import InputPlace, PieceLimits
 from tfleet.bulk.tally import Tally
+from tfleet.bulk.unchanged import UnchangedInputs
 from tfleet.worker.model.signature import TensorInfo
 
 LIMITS = RowLimits(part_rows=20_000, part_bytes=10**8, batch_bytes=10**7, tensor_bytes=8)
@@ -49,12 +50,20 @@ def rows(tmp_path: Path) -> Rows:
 
 
 def run(
-    rows: Rows, out: Path, scorer: FakeScorer, *, resume: bool = False, limits: RowLimits = LIMITS
+    rows: Rows,
+    out: Path,
+    scorer: FakeScorer,
+    *,
+    resume: bool = False,
+    limits: RowLimits = LIMITS,
+    check_inputs: CheckInputs = lambda start, end: None,
 ) -> tuple[Tally, list[tuple[InputPlace, Tally]]]:
     reports: list[tuple[InputPlace, Tally]] = []
     with closing(OutputFolder(out)) as folder:
         written = folder.open(PLAN, resume=resume)
-        total = Run(rows, scorer, folder, PLAN, limits)(written, lambda *report: reports.append(report))
+        total = Run(rows, scorer, folder, PLAN, limits, check_inputs)(
+            written, lambda *report: reports.append(report)
+        )
     return total, reports
 
 
@@ -162,6 +171,20 @@ def test_an_input_that_breaks_off_keeps_what_is_written(rows: Rows, tmp_path: Pa
     with pytest.raises(RunFailedError, match="broken: cannot be read"):
         run(broken, tmp_path / "out", FakeScorer())
     assert len(list((tmp_path / "out").glob("part-*"))) == 2
+
+
+def test_an_input_that_grows_ends_the_run(rows: Rows, tmp_path: Path) -> None:
+    files = [tmp_path / "0.parquet", tmp_path / "1.parquet", tmp_path / "2.csv"]
+    inputs = UnchangedInputs([("rows", [InputFile(str(path))]) for path in files])
+
+    def grow(batch: pa.RecordBatch) -> None:
+        if 70_000 in batch["x"].to_pylist():
+            with files[2].open("a") as file:
+                file.write("100000\n" * 500)
+
+    with pytest.raises(InputChangedError, match=r"2.csv: has changed since the run began"):
+        run(rows, tmp_path / "out", FakeScorer(before=grow), check_inputs=inputs.check)
+    assert pq.read_table(tmp_path / "out")["x"].to_pylist() == list(range(54_690))
 
 
 def test_reading_scoring_and_writing_overlap(rows: Rows, tmp_path: Path) -> None:
