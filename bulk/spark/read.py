@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.inputs import ReadOptions
 from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.spark.hadoop import HadoopFiles
 from tfleet.bulk.spark.settings import UNREAD
 from tfleet.client.images.files import SUFFIXES
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 
 _LISTED: Final = 100
 _CONTENT: Final = "content"
@@ -31,24 +32,33 @@ class SparkInput:
 
 def read_input(session: SparkSession, inputs: Sequence[str], options: ReadOptions) -> SparkInput:
     """The table in these files, folders or patterns. Raises CannotScoreError."""
-    names = _names(session, inputs)
-    form = options.form or _form(names, inputs)
+    files = HadoopFiles(session)
+    given, inputs = inputs, files.as_patterns(inputs)
+    names = _names(session, given, inputs)
+    form = options.form or _form(names, given)
     if form == "arrow":
         raise CannotScoreError("Spark does not read Arrow files: write them as Parquet, or leave out --spark")
     if form == "image":
-        return SparkInput(_images(session, inputs, options), form)
+        return SparkInput(_images(session, given, inputs, options), form)
     if form == "csv":
         return SparkInput(_csv(session, inputs, options.delimiter or _delimiter(names)), form, texts=True)
     if form == "jsonl":
         return SparkInput(_json_lines(session, inputs), form)
-    return SparkInput(session.read.parquet(*inputs), form)
+    frame = _reader(session).parquet(*inputs)
+    files.check_alike(frame.inputFiles())
+    return SparkInput(frame, form)
 
 
-def _names(session: SparkSession, inputs: Sequence[str]) -> list[str]:
+def _reader(session: SparkSession) -> DataFrameReader:
+    """What reads the files in folders, and those in folders below."""
+    return session.read.option("recursiveFileLookup", "true")
+
+
+def _names(session: SparkSession, given: Sequence[str], inputs: Sequence[str]) -> list[str]:
     """The inputs, or the first files in them where their own names say nothing."""
-    if any(InputFile(name).by_name() for name in inputs):
-        return list(inputs)
-    files = session.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
+    if any(InputFile(name).by_name() for name in given):
+        return list(given)
+    files = _reader(session).format("binaryFile").load(list(inputs))
     return [row.path for row in files.select("path").limit(_LISTED).collect()]
 
 
@@ -65,11 +75,13 @@ def _delimiter(names: Sequence[str]) -> str:
     return "\t" if names and all(".tsv" in PurePosixPath(name).suffixes for name in names) else ","
 
 
-def _images(session: SparkSession, inputs: Sequence[str], options: ReadOptions) -> DataFrame:
+def _images(
+    session: SparkSession, given: Sequence[str], inputs: Sequence[str], options: ReadOptions
+) -> DataFrame:
     """The images' paths; and their bytes where the executors' Python can't read the paths."""
-    frame = session.read.format("binaryFile").option("recursiveFileLookup", "true").load(list(inputs))
+    frame = _reader(session).format("binaryFile").load(list(inputs))
     endings = "|".join(ending.removeprefix(".") for ending in SUFFIXES)
-    named = [name for name in inputs if name.lower().endswith(SUFFIXES)]
+    named = [name for name in given if name.lower().endswith(SUFFIXES)]
     if len(named) < len(inputs):  # folders may have other files, too
         frame = frame.where(frame.path.rlike(rf"(?i)\.({endings})$"))
     columns = ["path"] if options.image_column in {None, "path"} else ["path", _CONTENT]
@@ -79,7 +91,7 @@ def _images(session: SparkSession, inputs: Sequence[str], options: ReadOptions) 
 def _csv(session: SparkSession, inputs: Sequence[str], delimiter: str) -> DataFrame:
     from pyspark.sql.types import StringType, StructField, StructType  # noqa: PLC0415 - pyspark is an extra
 
-    reader = session.read.options(
+    reader = _reader(session).options(
         header=True,
         sep=delimiter,
         quote='"',
@@ -96,5 +108,5 @@ def _csv(session: SparkSession, inputs: Sequence[str], delimiter: str) -> DataFr
 
 
 def _json_lines(session: SparkSession, inputs: Sequence[str]) -> DataFrame:
-    reader = session.read.options(mode="PERMISSIVE", columnNameOfCorruptRecord=UNREAD)
+    reader = _reader(session).options(mode="PERMISSIVE", columnNameOfCorruptRecord=UNREAD)
     return reader.json(list(inputs))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tfleet import __version__
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.manifest import MANIFEST
 from tfleet.bulk.sources.storage import shown
+from tfleet.bulk.spark.hadoop import HadoopFiles
 from tfleet.bulk.spark.problems import line_of, warnings_of
 from tfleet.bulk.spark.session import parse_settings, spark_session
 from tfleet.bulk.spark.settings import ExecutorModel, FleetChoice, RowSettings
@@ -24,30 +24,6 @@ if TYPE_CHECKING:
     from tfleet.bulk.options import ScoreOptions
     from tfleet.bulk.spark.dataframe import ScoredTable
     from tfleet.bulk.spark.settings import Answers
-
-
-@dataclass(frozen=True, slots=True)
-class _Output:
-    """A folder of Hadoop's file systems, which Spark writes to: `file:`, `hdfs:`, `s3a:` and others."""
-
-    session: SparkSession
-    path: str
-
-    def exists(self) -> bool:
-        """Whether there is anything of this name. Raises CannotScoreError for a storage that Spark lacks."""
-        return bool(self._storage().exists(self._at(self.path)))
-
-    def write(self, name: str, text: str) -> None:
-        """Write a small file into the folder."""
-        stream = self._storage().create(self._at(f"{self.path.rstrip('/')}/{name}"), True)
-        stream.write(text.encode())
-        stream.close()
-
-    def _at(self, path: str) -> Any:
-        return self.session._jvm.org.apache.hadoop.fs.Path(path)
-
-    def _storage(self) -> Any:
-        return self._at(self.path).getFileSystem(self.session._jsc.hadoopConfiguration())
 
 
 def score_files(
@@ -76,9 +52,9 @@ def _score(
     from tfleet.bulk.spark.dataframe import scored_table  # noqa: PLC0415 - imports pyspark
     from tfleet.bulk.spark.read import read_input  # noqa: PLC0415 - the same
 
-    output = _Output(session, str(options.output))
-    if output.exists():
-        raise CannotScoreError(f"{output.path}: is there already: Spark writes a new folder")
+    files, output = HadoopFiles(session), str(options.output)
+    if files.exists(output):
+        raise CannotScoreError(f"{output}: is there already: Spark writes a new folder")
     choice = _choice(options)
     found = read_input(session, inputs, options.read)
     frame = found.frame if options.select.limit is None else found.frame.limit(options.select.limit)
@@ -86,9 +62,10 @@ def _score(
     table = scored_table(frame, choice, rows, options.read.keep, texts=found.texts)
     for text in warnings_of(session.conf.get, table.answers):
         say(text)
-    table.frame.write.parquet(output.path)
-    total = _counted(session, output.path, table.answers)
-    output.write(MANIFEST, json.dumps(_manifest(session, inputs, options, (choice, table), total), indent=2))
+    table.frame.write.parquet(output)
+    total = _counted(session, output, table.answers)
+    manifest = _manifest(session, inputs, options, (choice, table), total)
+    files.write(f"{output.rstrip('/')}/{MANIFEST}", json.dumps(manifest, indent=2))
     return total
 
 

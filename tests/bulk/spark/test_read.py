@@ -6,9 +6,11 @@ import gzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from tests.bulk.conftest import IRIS
+from tests.bulk.conftest import COLUMNS, IRIS
 from tests.support.photos import PHOTOS
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.inputs import ReadOptions
@@ -81,6 +83,61 @@ def test_folders_and_patterns_of_compressed_files_are_read(spark: SparkSession, 
         assert [row.label for row in scored(spark, inputs).values()] == ["setosa"] * 3
 
 
+def write_csv(path: Path, *names: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([HEADER, *(f"{name},5.1,3.8,1.9,0.4,x" for name in names)]) + "\n")
+
+
+def write_parquet(path: Path, **columns: list[Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    floats = {name: pa.array([1.0], pa.float32()) for name in COLUMNS}
+    pq.write_table(pa.table({name: values for name, values in (floats | columns).items() if values}), path)
+
+
+def test_folders_below_a_folder_are_read(spark: SparkSession, tmp_path: Path) -> None:
+    write_csv(tmp_path / "csv" / "a.csv", "1")
+    write_csv(tmp_path / "csv" / "below" / "b.csv", "2")
+    write_csv(tmp_path / "csv" / "_temporary" / "c.csv", "3")
+    assert sorted(scored(spark, [tmp_path / "csv"])) == ["1", "2"]
+    for name in ("a b", "b%20"):
+        write_parquet(tmp_path / "parquet" / name / "part.parquet", id=[name])
+    assert sorted(scored(spark, [tmp_path / "parquet"], keep=("id",))) == ["a b", "b%20"]
+
+
+def test_a_file_whose_name_is_a_pattern_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    write_csv(tmp_path / "rows[1].csv", "this one")
+    write_csv(tmp_path / "rows1.csv", "another one")
+    assert list(scored(spark, [tmp_path / "rows[1].csv"])) == ["this one"]
+    assert len(scored(spark, [tmp_path / "rows*.csv"])) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"extra": ["x"]}, "a.parquet lacks the column 'extra', which file:.*b.parquet has: score them by"),
+        ({"petal_width": []}, "b.parquet lacks the column 'petal_width', which file:.*a.parquet has"),
+        ({"petal_width": [1.0]}, "b.parquet has the column 'petal_width' of another type than file:.*a.par"),
+    ],
+)
+def test_parquet_files_have_to_have_the_same_columns(
+    spark: SparkSession, tmp_path: Path, columns: dict[str, list[Any]], said: str
+) -> None:
+    write_parquet(tmp_path / "a.parquet", id=[1])
+    write_parquet(tmp_path / "b.parquet", id=[2], **columns)
+    with pytest.raises(CannotScoreError, match=said):
+        scored(spark, [tmp_path])
+
+
+def test_parquet_columns_may_have_any_order(spark: SparkSession, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", id=[1])
+    floats = [pa.field(name, pa.float32(), nullable=False) for name in COLUMNS]
+    rows = [{"id": 2, **dict.fromkeys(COLUMNS, 1.0)}]
+    table = pa.Table.from_pylist(rows, pa.schema([pa.field("id", pa.int64()), *floats]))
+    pq.write_table(table, tmp_path / "b.parquet")
+    rows_by_id = scored(spark, [tmp_path], keep=("id",))
+    assert {name: row.label for name, row in rows_by_id.items()} == {"1": "setosa", "2": "setosa"}
+
+
 def test_json_lines_are_read(spark: SparkSession, tmp_path: Path) -> None:
     good = '{"id": 1, "sepal_length": 5.1, "sepal_width": 3.8, "petal_length": 1.9, "petal_width": 0.4}'
     null = good.replace("5.1", "null").replace('"id": 1', '"id": 3')
@@ -120,3 +177,13 @@ def test_what_cannot_be_read_is_refused(
         (tmp_path / name).write_text(content)
     with pytest.raises(CannotScoreError, match=said):
         scored(spark, [tmp_path], **options)
+
+
+def test_names_that_spark_reads_otherwise_are_refused(spark: SparkSession, tmp_path: Path) -> None:
+    write_csv(tmp_path / "_rows.csv", "1")
+    with pytest.raises(
+        CannotScoreError, match=r"_rows\.csv: Spark leaves out files whose names begin with _"
+    ):
+        scored(spark, [tmp_path / "_rows.csv"])
+    with pytest.raises(CannotScoreError, match=r"csv: Spark's patterns have no \*\*: name the folder"):
+        scored(spark, [tmp_path / "**" / "*.csv"])
