@@ -93,7 +93,13 @@ class CsvCells:
             pa.py_buffer(content),
             # One thread, as only then the rows have numbers; one block, as its end is that of a record.
             csv.ReadOptions(column_names=self._names, use_threads=False, block_size=_WHOLE_BLOCK),
-            csv.ParseOptions(delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=note),
+            csv.ParseOptions(
+                delimiter=self._delimiter,
+                newlines_in_values=True,
+                ignore_empty_lines=len(self._names)
+                > 1,  # in a file of one column it is a row without a value
+                invalid_row_handler=note,
+            ),
             csv.ConvertOptions(
                 column_types=schema,
                 include_columns=schema.names,

@@ -18,7 +18,6 @@ from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_nam
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record, read_blocks
 from tfleet.worker.model.signature import TensorInfo
 
-_QUOTE: Final = b'"'
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -61,7 +60,7 @@ class CsvSource:
         begin, row = max(start.offset, self._begin), start.row - start.skip
         try:
             with self._file.open_text() as stream:
-                for block in read_blocks(stream, self.name, begin, quote=_QUOTE):
+                for block in read_blocks(stream, self.name, begin, delimiter=self._delimiter):
                     batch, errors = cells.read(block.content)
                     whole = Piece(
                         batch, row, InputPlace(self._number, row + batch.num_rows, block.end), errors
@@ -81,9 +80,10 @@ class CsvSource:
                 content = stream.read(BLOCK_BYTES)
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{self.name}: cannot be read: {error}") from error
-        end = first_record(content, _QUOTE)
+        begin = len(_BOM) if content.startswith(_BOM) else 0
+        end = begin + first_record(content[begin:], self._delimiter)
         try:
-            text = content[:end].removeprefix(_BOM).decode()
+            text = content[begin:end].decode()
         except UnicodeDecodeError as error:
             raise CannotScoreError(f"{self.name}: is not UTF-8: convert it first") from error
         try:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tfleet.bulk.errors import BrokenInputError
+from tfleet.bulk.sources.csv_quotes import QuoteScan
 
 BLOCK_BYTES: Final = 1024 * 1024
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
@@ -26,66 +27,46 @@ class TextBlock:
 
 
 def read_blocks(
-    stream: Any, name: str, start: int, *, quote: bytes | None = None, block_bytes: int = BLOCK_BYTES
+    stream: Any, name: str, start: int, *, delimiter: str | None = None, block_bytes: int = BLOCK_BYTES
 ) -> Iterator[TextBlock]:
-    """The blocks from `start` on. With `quote` a line end between two of them ends no record.
+    """The blocks from `start` on. With a delimiter it is CSV, where a quoted value may have line ends.
 
     `stream` is at its begin. Raises BrokenInputError for a record of more than MAX_RECORD_BYTES, and for a
-    file that ends between two quotes: the rest of it would be one value.
+    file that ends within a quoted value: nobody can say where the value was to end.
     """
     _skip(stream, start)
-    rest = b""
-    wanted = block_bytes
-    while True:
-        content = rest + _read(stream, wanted - len(rest))
-        at_end = len(content) < wanted
-        end = len(content) if at_end else record_end(content, quote)
-        if at_end and quote is not None and content.count(quote) % 2:
+    rest, at_end = b"", False
+    while not at_end:
+        quotes = None if delimiter is None else QuoteScan(delimiter)
+        pieces: list[bytes] = []
+        size = end = 0
+        while not end and not at_end:
+            if size >= MAX_RECORD_BYTES:
+                raise BrokenInputError(
+                    f"{name}: a row after byte {start} has more than {MAX_RECORD_BYTES} bytes: a quote may "
+                    "be missing"
+                )
+            piece = rest + _read(stream, block_bytes - len(rest))
+            rest, at_end = b"", len(piece) < block_bytes
+            found = piece.rfind(b"\n") + 1 if quotes is None else quotes.last_end(piece)
+            end = size + found if found else 0
+            pieces.append(piece)
+            size += len(piece)
+        if at_end and quotes is not None and quotes.inside:
             raise BrokenInputError(
                 f"{name}: a quoted value after byte {start} has no end: a quote is missing, or one too many"
             )
+        content = b"".join(pieces)
+        end = len(content) if at_end else end
         if end:
             start += end
             yield TextBlock(content[:end], start)
-            rest, wanted = content[end:], block_bytes
-        else:
-            rest, wanted = content, 2 * wanted
-        if at_end:
-            return
-        if len(rest) >= MAX_RECORD_BYTES:
-            raise BrokenInputError(
-                f"{name}: a row after byte {start} has more than {MAX_RECORD_BYTES} bytes: a quote may be "
-                "missing"
-            )
+            rest = content[end:]
 
 
-def record_end(content: bytes, quote: bytes | None) -> int:
-    """How many bytes of the content are whole records. 0 if there is none.
-
-    A line end belongs to a value if an odd number of quotes stands before it: a quote within a value is
-    written as two.
-    """
-    end = len(content)
-    quotes = content.count(quote) if quote is not None else 0
-    while True:
-        newline = content.rfind(b"\n", 0, end)
-        if newline < 0:
-            return 0
-        if quote is not None:
-            quotes -= content.count(quote, newline, end)
-        if quotes % 2 == 0:
-            return newline + 1
-        end = newline
-
-
-def first_record(content: bytes, quote: bytes) -> int:
+def first_record(content: bytes, delimiter: str) -> int:
     """The length of the first record, with its line end; that of the content if it is not complete."""
-    end = 0
-    while (newline := content.find(b"\n", end)) >= 0:
-        end = newline + 1
-        if content.count(quote, 0, end) % 2 == 0:
-            return end
-    return len(content)
+    return QuoteScan(delimiter).first_end(content) or len(content)
 
 
 def _read(stream: Any, size: int) -> bytes:

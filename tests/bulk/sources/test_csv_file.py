@@ -91,9 +91,37 @@ def test_an_empty_cell_is_null_in_the_models_columns_only(source: Any) -> None:
     assert rows(source("id,x,w\n,,\n")) == [{"id": "", "x": None, "w": None}]
 
 
+def test_an_empty_line_is_a_row_where_there_is_one_column(source: Any) -> None:
+    assert rows(source("x\n1\n\n2\n")) == [{"x": 1.0}, {"x": None}, {"x": 2.0}]
+    csv = source("n\n1\n\nwrong\n")
+    assert (rows(csv), errors(csv)) == (
+        [{"n": 1}, {"n": None}, {"n": None}],
+        {2: "column 'n': 'wrong' is no int8"},
+    )
+    assert rows(source("x,n\n1,2\n\n3,4\n")) == [{"x": 1.0, "n": 2}, {"x": 3.0, "n": 4}]
+
+
 def test_values_may_have_quotes_commas_and_line_ends(source: Any) -> None:
     csv = source('id,x\n"a,""b""\nc",1\n\nd,2\n')
     assert rows(csv) == [{"id": 'a,"b"\nc', "x": 1.0}, {"id": "d", "x": 2.0}]
+
+
+def test_a_quote_within_a_cell_moves_no_end_of_a_row(source: Any) -> None:
+    stray = {11, 119_998}
+    notes = [
+        '5" pipe' if n in stray else f'"first\n{n},second"' if n % 3 == 0 else "x" for n in range(120_000)
+    ]
+    csv = source("id,note\n" + "".join(f"{n},{note}\n" for n, note in enumerate(notes)))
+    assert len(pieces(csv)) > 2
+    assert errors(csv) == {}
+    found = rows(csv)
+    assert [row["id"] for row in found] == [str(number) for number in range(120_000)]
+    assert [row["note"] for row in found] == [note.strip('"') for note in notes]
+
+
+def test_a_name_behind_a_byte_order_mark_may_be_quoted(source: Any) -> None:
+    csv = source(b'\xef\xbb\xbf"a\nb",x\n1,2\n')
+    assert rows(csv) == [{"a\nb": "1", "x": 2.0}]
 
 
 def test_text_that_is_not_utf_8_is_an_error_of_its_row(source: Any) -> None:

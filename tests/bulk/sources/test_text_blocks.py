@@ -7,31 +7,15 @@ import pytest
 from hypothesis import given
 
 from tfleet.bulk.errors import BrokenInputError
-from tfleet.bulk.sources.text_blocks import TextBlock, first_record, read_blocks, record_end
+from tfleet.bulk.sources.text_blocks import TextBlock, first_record, read_blocks
 
 
-def blocks(content: bytes, *, start: int = 0, size: int = 8, quote: bytes | None = b'"') -> list[TextBlock]:
-    return list(read_blocks(io.BytesIO(content), "f.csv", start, quote=quote, block_bytes=size))
+def blocks(content: bytes, *, start: int = 0, size: int = 8, delimiter: str | None = ",") -> list[TextBlock]:
+    return list(read_blocks(io.BytesIO(content), "f.csv", start, delimiter=delimiter, block_bytes=size))
 
 
-@pytest.mark.parametrize(
-    ("content", "end"),
-    [
-        (b"a\nb\nc", 4),
-        (b"abc", 0),
-        (b'"a\nb', 0),
-        (b'x\n"a\nb', 2),
-        (b'"a\nb"\nc', 6),
-        (b'"a""\n"\nc', 7),
-        (b"", 0),
-    ],
-)
-def test_a_line_end_between_quotes_ends_no_record(content: bytes, end: int) -> None:
-    assert record_end(content, b'"') == end
-
-
-def test_without_quotes_each_line_end_ends_a_record() -> None:
-    assert record_end(b'{"a": "b\n', None) == 9
+def test_outside_csv_each_line_end_ends_a_record() -> None:
+    assert [each.content for each in blocks(b'{"a": "b\n}', delimiter=None, size=10)] == [b'{"a": "b\n', b"}"]
 
 
 def test_a_record_longer_than_a_block_is_one_block() -> None:
@@ -76,4 +60,4 @@ def test_a_stream_that_cannot_seek_is_read_up_to_the_start() -> None:
     ("content", "length"), [(b"a,b\n1,2\n", 4), (b'"a\nb",c\n1\n', 8), (b"a,b", 3), (b"", 0)]
 )
 def test_the_header_ends_with_its_record(content: bytes, length: int) -> None:
-    assert first_record(content, b'"') == length
+    assert first_record(content, ",") == length
