@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from tfleet.jobs.job import JobRecord
+from tfleet.jobs.job_id import id_prefix
 
 
 def job_document(record: JobRecord) -> dict[str, object]:
@@ -22,6 +23,12 @@ def job_document(record: JobRecord) -> dict[str, object]:
         **({"deliveries": record.delivery.count} if record.delivery.count else {}),
         **({"reason": record.reason} if record.reason else {}),
     }
+
+
+def listed_document(record: JobRecord) -> dict[str, object]:
+    """The same without the id, which would open the answer: only what it begins with."""
+    document = job_document(record)
+    return {"id_prefix": id_prefix(str(document.pop("id"))), **document}
 
 
 def _time(ms: int) -> str:

@@ -21,6 +21,7 @@ _RANDOM_BYTES: Final = 7
 _TAG_BYTES: Final = 7
 _SHARD_LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 _SHARD_CHARS: Final = 4
+_PREFIX_CHARS: Final = _SHARD_CHARS + 1 + 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,13 @@ def read_job_id(text: str) -> JobId | None:
     raw = base64.b32decode(found[2].upper())
     signed, tag = raw[:-_TAG_BYTES], raw[-_TAG_BYTES:]
     return JobId(text, found[1], int.from_bytes(signed[:_TIME_BYTES]), signed, tag)
+
+
+def id_prefix(text: str) -> str:
+    """What of an id may be shown to those who may not read its answer: 80 bits of it are missing. With the
+    time and 32 random bits it tells jobs apart.
+    """
+    return text[:_PREFIX_CHARS]
 
 
 def _tag(identity: ShardIdentity, signed: bytes) -> bytes:

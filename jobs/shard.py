@@ -182,8 +182,11 @@ class Shard:
 
     async def cancel(self, job_id: str) -> JobState | None:
         """End an open job, or forget another one. Returns the state that it had; None if there is no such."""
-        state = await self.connection.run(CANCEL, job_id)
-        return None if state is None else JobState(state.decode())
+        return _state(await self.connection.run(CANCEL, job_id, ""))
+
+    async def drop(self, job_id: str) -> JobState | None:
+        """Forget a job if it is dead. Returns the state that it had; None if there is no such."""
+        return _state(await self.connection.run(CANCEL, job_id, JobState.DEAD.value))
 
     async def expire(self) -> int:
         """Settle and forget what is due, a hundred of each at the most. Returns how many there were."""
@@ -206,9 +209,9 @@ class Shard:
         """A callback that was taken is not sent now."""
         await self.connection.run(PUT_OFF_CALLBACK, job_id, ms)
 
-    async def retry(self, job_id: str, timeout_ms: int) -> bool:
-        """Queue a dead job again. False if there is no such job, or if it is not dead."""
-        return bool(await self.connection.run(RETRY, job_id, timeout_ms))
+    async def retry(self, job_id: str, timeout_ms: int) -> JobState | None:
+        """Queue a job again if it is dead. Returns the state that it had; None if there is no such."""
+        return _state(await self.connection.run(RETRY, job_id, timeout_ms))
 
     async def recount(self) -> Totals:
         """Count jobs and bytes anew."""
@@ -261,6 +264,10 @@ def _digest(job: NewJob) -> str:
     whole = hashlib.sha256(json.dumps((job.asked, headers, job.callback)).encode())
     whole.update(job.request.body)
     return whole.hexdigest()
+
+
+def _state(reply: bytes | None) -> JobState | None:
+    return None if reply is None else JobState(reply.decode())
 
 
 def _headers(text: bytes | str) -> dict[str, str]:

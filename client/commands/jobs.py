@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Final
 
 import click
 from rich.console import Console
@@ -51,8 +52,16 @@ _most = click.option(
     help="How many jobs of each Redis to show.",
 )
 
-Change = Callable[[Shard, str], Awaitable[bool]]
-"""Changes one job; returns whether the shard had it, and it was dead."""
+Change = Callable[[Shard, str], Awaitable[JobState | None]]
+"""Changes one job if it is dead. Returns the state that it had; None if the shard does not have it."""
+
+
+@dataclass(slots=True)
+class _Changed:
+    """What has come of a change. `states` are those of jobs that were not dead."""
+
+    jobs: set[str] = field(default_factory=set)
+    states: dict[str, JobState] = field(default_factory=dict)
 
 
 @click.command("list")
@@ -109,7 +118,7 @@ def retry(*, ids: tuple[str, ...], every: bool, jobs: tuple[RedisUrl, ...], serv
       2    wrong usage
     """
 
-    async def again(shard: Shard, job_id: str) -> bool:
+    async def again(shard: Shard, job_id: str) -> JobState | None:
         return await shard.retry(job_id, int(DEFAULT_TIMEOUT_S * 1000))
 
     _change(ids, every, jobs, service, again, "queued again")
@@ -129,29 +138,25 @@ def drop(*, ids: tuple[str, ...], every: bool, jobs: tuple[RedisUrl, ...], servi
       1    a Redis did not answer, or a job is not dead
       2    wrong usage
     """
-
-    async def remove(shard: Shard, job_id: str) -> bool:
-        record = await shard.read(job_id, with_answer=False)
-        if record is None or record.state is not JobState.DEAD:
-            return False
-        return await shard.cancel(job_id) is not None
-
-    _change(ids, every, jobs, service, remove, "dropped")
+    _change(ids, every, jobs, service, Shard.drop, "dropped")
 
 
 def _print_jobs(urls: tuple[RedisUrl, ...], service: str, limit: int, *, dead: bool, as_json: bool) -> None:
-    async def look(shards: Sequence[Shard]) -> list[JobRecord]:
-        return [record for shard in shards for record in await shard.list(dead=dead, most=limit)]
+    records: list[JobRecord] = []
 
-    records = _asked(urls, service, look)
+    async def look(shard: Shard) -> None:
+        records.extend(await shard.list(dead=dead, most=limit))
+
+    away = _asked(urls, service, look)
     if as_json:
-        click.echo(json.dumps({"jobs": [job_document(record) for record in records]}, indent=2))
-        return
-    if not records:
+        rows = [job_document(record) for record in records]
+        click.echo(json.dumps({"jobs": rows, "unavailable": away}, indent=2))
+    elif records:
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
+        console.print(render_rows(_LAYOUT, [_row(record) for record in records], console.width))
+    elif len(away) < len(urls):
         click.echo(f"no {'dead' if dead else 'open'} jobs", err=True)
-        return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _UNLIMITED_WIDTH)
-    console.print(render_rows(_LAYOUT, [_row(record) for record in records], console.width))
+    _exit(away)
 
 
 def _change(
@@ -159,41 +164,54 @@ def _change(
 ) -> None:
     if bool(ids) == every:
         raise click.UsageError("name jobs by their ids, or say --all")
+    changed = _Changed()
 
-    async def change_all(shards: Sequence[Shard]) -> tuple[int, list[str]]:
-        changed, left = 0, list(ids)
-        for shard in shards:
-            own = [record.id for record in await shard.list(dead=True, most=_MOST)] if every else list(left)
-            for job_id in own:
-                if await change(shard, job_id):
-                    changed += 1
-                    left = [each for each in left if each != job_id]
-        return changed, left
+    async def change_all(shard: Shard) -> None:
+        own = [record.id for record in await shard.list(dead=True, most=_MOST)] if every else ids
+        for job_id in dict.fromkeys(own):
+            state = await change(shard, job_id)
+            if state is JobState.DEAD:
+                changed.jobs.add(job_id)
+            elif state is not None:
+                changed.states[job_id] = state
 
-    changed, left = _asked(urls, service, change_all)
-    click.echo(f"{count(changed, 'job')} {done}")
-    for job_id in left:
-        click.echo(f"tfleet jobs: {printable(job_id)} is not a dead job", err=True)
-    if left:
-        sys.exit(1)
+    away = _asked(urls, service, change_all)
+    click.echo(f"{count(len(changed.jobs), 'job')} {done}")
+    left = [job_id for job_id in dict.fromkeys(ids) if job_id not in changed.jobs]
+    _exit([_why_not(job_id, changed.states.get(job_id), away) for job_id in left] + away)
 
 
-def _asked(urls: tuple[RedisUrl, ...], service: str, ask: Callable[[Sequence[Shard]], Awaitable[Any]]) -> Any:
-    """What the shards answer; exits with 1 where one of them does not."""
+def _why_not(job_id: str, state: JobState | None, away: list[str]) -> str:
+    """Why a job was left as it is."""
+    if state is None:
+        return f"there is no job {job_id}" + (" in a Redis that answers" if away else "")
+    return f"{job_id} is not a dead job: it is {state.value}" + (" already" if state.is_open else "")
 
-    async def asking() -> Any:
-        shards = shards_of(urls, service)
-        try:
-            return await ask(shards)
-        finally:
-            for shard in shards:
-                await shard.connection.close()
 
-    try:
-        return asyncio.run(asking())
-    except JobsUnavailableError as error:
+def _exit(errors: list[str]) -> None:
+    """Print errors, and exit with 1 if there are some."""
+    for error in errors:
         click.echo(printable(f"tfleet jobs: {error}"), err=True)
+    if errors:
         sys.exit(1)
+
+
+def _asked(urls: tuple[RedisUrl, ...], service: str, ask: Callable[[Shard], Awaitable[None]]) -> list[str]:
+    """Asks all shards, and returns a line for each that does not answer: it costs only its own jobs."""
+
+    async def asking(shard: Shard) -> str | None:
+        try:
+            await ask(shard)
+        except JobsUnavailableError as error:
+            return str(error)
+        finally:
+            await shard.connection.close()
+        return None
+
+    async def asking_all() -> list[str | None]:
+        return await asyncio.gather(*map(asking, shards_of(urls, service)))
+
+    return [error for error in asyncio.run(asking_all()) if error is not None]
 
 
 def _row(record: JobRecord) -> Row:

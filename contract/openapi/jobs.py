@@ -27,21 +27,20 @@ MAX_WAIT_S: Final = 60
 _TAG: Final = "server"
 _ANYTHING: Final = "*/*"
 _STATES: Final = ["queued", "running", "done", "expired", "cancelled", "dead"]
-_JOB: Final = record(
-    {
-        "id": STRING,
-        "state": {"enum": _STATES},
-        "model": STRING,
-        "version": STRING,
-        "submitted": STRING,
-        "deadline": STRING,
-        "body_bytes": COUNT,
-        "worker": STRING,
-        "deliveries": COUNT,
-        "reason": STRING,
-    },
-    ["worker", "deliveries", "reason"],
-)
+_FIELDS: Final[dict[str, Json]] = {
+    "state": {"enum": _STATES},
+    "model": STRING,
+    "version": STRING,
+    "submitted": STRING,
+    "deadline": STRING,
+    "body_bytes": COUNT,
+    "worker": STRING,
+    "deliveries": COUNT,
+    "reason": STRING,
+}
+_OPTIONAL: Final = ["worker", "deliveries", "reason"]
+_JOB: Final = record({"id": STRING, **_FIELDS}, _OPTIONAL)
+_LISTED: Final = record({"id_prefix": STRING, **_FIELDS}, _OPTIONAL)
 _HEADERS: Final = {
     JOB: {"description": "The id of the job.", "schema": STRING},
     JOB_STATE: {"description": "Its state.", "schema": {"enum": _STATES}},
@@ -61,7 +60,7 @@ def jobs_pages(*, for_operators: bool) -> dict[str, Json]:
     jobs = {"post": _submit()}
     if for_operators:
         state = query("state", {"enum": ["open", "dead"]}, "Jobs without an answer, or dead ones.")
-        listed = content(JSON, record({"jobs": list_of(_JOB), "unavailable": list_of(STRING)}))
+        listed = content(JSON, record({"jobs": list_of(_LISTED), "unavailable": list_of(STRING)}))
         jobs["get"] = page("The open jobs, or the dead ones", _TAG, PROBLEMS, listed, parameters=[state])
     return {JOBS_PATH: jobs, f"{JOBS_PATH}/{{id}}": {"get": show, "delete": remove}}
 

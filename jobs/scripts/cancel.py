@@ -1,6 +1,7 @@
 """Ends an open job without an answer, or forgets one that has ended.
 
-Arguments: id. Returns the state that it had, or nothing if there is no such job.
+Arguments: id, the state that it has to have (empty for any): in another state nothing is done. Returns the
+state that it had, or nothing if there is no such job.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ CANCEL: Final = Script(
     """\
 local id = ARGV[1]
 local state = state_of(id)
+if ARGV[2] ~= '' and state ~= ARGV[2] then return state end
 if is_open(state) then
   leave_stream(id)
   settle_open_job(id, 'cancelled', now_ms(), 0)

@@ -1,6 +1,7 @@
 """Queues a dead job again, as if it had never been delivered.
 
-Arguments: id, ms until its new deadline. Returns 1 if it was dead.
+Arguments: id, ms until its new deadline. Returns the state that it had, or nothing if there is no such job:
+it is queued again only if it was dead.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ RETRY: Final = Script(
     "retry",
     """\
 local id = ARGV[1]
-if state_of(id) ~= 'dead' then return 0 end
+local state = state_of(id)
+if state ~= 'dead' then return state end
 local deadline = now_ms() + tonumber(ARGV[2])
 redis.call('ZREM', P .. 'dead', id)
 redis.call('ZREM', P .. 'callbacks', id)
@@ -22,6 +24,6 @@ redis.call('HSET', job_key(id), 'deadline_ms', deadline, 'deliveries', 0)
 redis.call('HINCRBY', P .. 'totals', 'jobs', 1)
 redis.call('ZADD', P .. 'open', deadline, id)
 add_to_stream(id, redis.call('HGET', job_key(id), 'stream'))
-return 1
+return state
 """,
 )

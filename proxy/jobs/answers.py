@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tfleet.contract.names import JOB, JOB_STATE, JOBS_PATH
 from tfleet.contract.problem import Problem
-from tfleet.jobs.document import job_document
+from tfleet.jobs.document import job_document, listed_document
 from tfleet.jobs.errors import ForgottenJobError, KeyReusedError, QueueFullError, UnknownJobError
 from tfleet.jobs.job import JobRecord, JobState
 from tfleet.proxy.problems import problem_response
@@ -81,4 +81,4 @@ def _without_answer(record: JobRecord) -> Problem:
 
 def list_document(records: list[JobRecord], away: list[str]) -> str:
     """A page of jobs, with the shards that did not answer."""
-    return json.dumps({"jobs": [job_document(each) for each in records], "unavailable": away}) + "\n"
+    return json.dumps({"jobs": [listed_document(each) for each in records], "unavailable": away}) + "\n"

@@ -4,7 +4,7 @@
   `?wait=30` waits for it. `DELETE /jobs/ID` cancels it, or forgets its answer.
 - `POST PATH?queue=1` stores the request, waits for the answer until its deadline, and gives it. A client that
   leaves cancels it.
-- `GET /jobs` lists jobs, for operators.
+- `GET /jobs` lists jobs, for operators: without their ids, as who knows one may read the answer.
 """
 
 from __future__ import annotations

@@ -127,8 +127,9 @@ async def test_a_dead_job_can_be_retried(shard: Shard) -> None:
     await reclaimed(shard, "w2")
     await abandoned(shard)
     await reclaimed(shard, "w3")
-    assert await shard.retry(job_id, 60_000)
-    assert not await shard.retry(job_id, 60_000)
+    assert await shard.retry(job_id, 60_000) is JobState.DEAD
+    assert await shard.retry(job_id, 60_000) is JobState.QUEUED
+    assert await shard.drop(job_id) is JobState.QUEUED
     [job] = await taken(shard, "w4")
     assert (job.id, job.request.body, job.deliveries) == (job_id, b"poison", 1)
     assert await shard.finish(job, STREAM, ANSWER)

@@ -97,7 +97,7 @@ def test_jobs_that_are_not_dead_stay(run: Run, on_shard: On[str], command: str) 
     job_id = on_shard(queued)
     done = run(command, job_id)
     assert done.exit_code == 1
-    assert f"{job_id} is not a dead job" in done.output
+    assert f"{job_id} is not a dead job: it is queued already" in done.output
 
     async def state(shard: Shard) -> str:
         record = await shard.read(job_id)
@@ -105,6 +105,60 @@ def test_jobs_that_are_not_dead_stay(run: Run, on_shard: On[str], command: str) 
         return record.state.value
 
     assert on_shard(state) == JobState.QUEUED
+
+
+def test_a_repeated_retry_says_that_it_is_queued(run: Run, on_shard: On[str]) -> None:
+    job_id = on_shard(killed_two_workers)
+    assert run("retry", job_id, job_id).exit_code == 0
+    again = run("retry", job_id)
+    assert (again.exit_code, again.stdout) == (1, "0 jobs queued again\n")
+    assert again.stderr == f"tfleet jobs: {job_id} is not a dead job: it is queued already\n"
+
+
+@pytest.mark.parametrize("command", ["retry", "drop"])
+def test_jobs_that_are_not_there_are_said(run: Run, command: str) -> None:
+    done = run(command, "x")
+    assert (done.exit_code, done.stderr) == (1, "tfleet jobs: there is no job x\n")
+
+
+@pytest.fixture
+def run_with_one_away(redis: RedisServer, service: str) -> Run:
+    """`tfleet jobs ...` with a second Redis that does not answer."""
+
+    def run(command: str, *arguments: str) -> Result:
+        options = ("--jobs", f"redis://127.0.0.1:1,{redis.url.text}", "--service", service)
+        return CliRunner().invoke(cli, ["jobs", command, *arguments, *options])
+
+    return run
+
+
+def only_one_is_away(done: Result) -> bool:
+    """One line says which, with exit code 1."""
+    line = done.stderr.startswith("tfleet jobs: the Redis at redis://127.0.0.1:1 fails: ")
+    return line and done.stderr.count("\n") == 1 and done.exit_code == 1
+
+
+def test_a_redis_that_is_away_hides_no_others_jobs(run_with_one_away: Run, on_shard: On[str]) -> None:
+    dead_id, job_id = on_shard(killed_two_workers), on_shard(queued)
+    for command, expected in (("list", job_id), ("dead", dead_id)):
+        shown = run_with_one_away(command)
+        assert expected in shown.stdout
+        assert only_one_is_away(shown)
+        document = json.loads(run_with_one_away(command, "--json").stdout)
+        assert [job["id"] for job in document["jobs"]] == [expected]
+        assert len(document["unavailable"]) == 1
+
+
+@pytest.mark.parametrize("every", [True, False])
+@pytest.mark.parametrize(("command", "done"), [("retry", "queued again"), ("drop", "dropped")])
+def test_dead_jobs_of_other_redis_are_changed(
+    run_with_one_away: Run, on_shard: On[str], command: str, done: str, every: bool
+) -> None:
+    job_id = on_shard(killed_two_workers)
+    changed = run_with_one_away(command, "--all" if every else job_id)
+    assert changed.stdout == f"1 job {done}\n"
+    assert only_one_is_away(changed)
+    assert "there is no job x in a Redis that answers" in run_with_one_away(command, "x").stderr
 
 
 @pytest.mark.parametrize("command", ["retry", "drop"])

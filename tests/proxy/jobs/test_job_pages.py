@@ -220,10 +220,16 @@ async def test_a_client_that_leaves_cancels_its_call(client: aiohttp.ClientSessi
 
 
 async def test_jobs_are_listed_for_operators(client: aiohttp.ClientSession) -> None:
+    """Without what opens their answers."""
     location = await submit(client)
     async with client.get("/jobs") as answer:
-        listed = json.loads(await answer.read())
-    assert [f"/jobs/{job['id']}" for job in listed["jobs"]] == [location]
+        text = await answer.text()
+    [job] = json.loads(text)["jobs"]
+    assert (job["state"], job["model"], job["version"]) == ("queued", "flowers", "1")
+    assert location.startswith(f"/jobs/{job['id_prefix']}")
+    assert len(location) - len(f"/jobs/{job['id_prefix']}") == 16
+    assert "id" not in job
+    assert location.rpartition("/")[2] not in text
     assert await status(client, "GET", "/jobs?state=dead") == 200
     assert await status(client, "GET", "/jobs?state=x") == 400
 
