@@ -74,7 +74,7 @@ async def run_fleet(
             stages.insert(0, Stage((process(registry),), listens=fleet.registry.address))
         jobs = fleet.shared.jobs
         if jobs is not None and jobs.server is not None:
-            stages.insert(0, Stage((process(jobs.server),), listens=jobs.address))
+            stages.insert(0, Stage((process(jobs.server),), listens=jobs.socket))
         if forks:
             stages.insert(0, forks[1])
         return await _run(Supervisor(stages, stop_timeout_s=stop_timeout_s), stages, console, report)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from tfleet.contract.address import Address
 from tfleet.runtime.supervised_process import SupervisedProcess
@@ -15,14 +16,15 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Processes that start and stop together; later stages wait until something listens on `listens`.
+    """Processes that start and stop together; later stages wait until something listens on `listens`,
+    which is an address or the path of a unix socket.
 
     `keep` runs beside them: it may start and end further processes, which it puts into `processes`, until
     the event is set that it gets.
     """
 
     processes: Sequence[SupervisedProcess]
-    listens: Address | None = None
+    listens: Address | Path | None = None
     keep: Callable[[asyncio.Event], Awaitable[None]] | None = None
 
 
@@ -85,10 +87,13 @@ class Supervisor:
     async def _keep_stage(self, keep: Callable[[asyncio.Event], Awaitable[None]]) -> None:
         await keep(self.stop_asked)
 
-    async def _listening(self, address: Address | None) -> None:
-        while address is not None and not self.stop_asked.is_set():
+    async def _listening(self, where: Address | Path | None) -> None:
+        while where is not None and not self.stop_asked.is_set():
             with suppress(OSError):
-                _, writer = await asyncio.open_connection(address.host, address.port)
+                if isinstance(where, Path):
+                    _, writer = await asyncio.open_unix_connection(where)
+                else:
+                    _, writer = await asyncio.open_connection(where.host, where.port)
                 writer.close()
                 await writer.wait_closed()
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ async def main():
     plan = jobs_plan(OWN_REDIS, {PORT})
     print(plan.url, flush=True)
     messages = ProcessMessages("redis", Console(out=sys.stderr, err=sys.stderr))
-    stage = Stage((SupervisedProcess(plan.server, messages),), listens=plan.address)
+    stage = Stage((SupervisedProcess(plan.server, messages),), listens=plan.socket)
     supervisor = Supervisor([stage], stop_timeout_s=10)
     with on_stop_signal(supervisor.stop):
         await supervisor.run()
@@ -85,6 +86,37 @@ def test_a_killed_redis_comes_back_with_its_data(tmp_path: Path) -> None:
     with up(tmp_path) as (_, client):
         eventually_sync(lambda: pid_of(client))
         assert client.get("a job") == b"its answer", "the next fleet at this port has it, too"
+
+
+@pytest.mark.process
+def test_only_this_user_can_reach_it(tmp_path: Path) -> None:
+    folder = tmp_path / "tfleet" / f"jobs-{PORT}"
+    folder.mkdir(parents=True, mode=0o755)
+    with up(tmp_path) as (_, client):
+        assert eventually_sync(lambda: pid_of(client))
+        socket = folder / "redis.sock"
+        assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, socket)] == [0o700, 0o700]
+        assert client.config_get("port")["port"] == "0", "it listens on none"
+
+
+@pytest.mark.process
+def test_a_folder_with_a_long_path_has_a_redis(tmp_path: Path) -> None:
+    """A unix socket has a short one, and may have no comma or space in its address."""
+    with up(tmp_path / "a, b" / ("c" * 100)) as (_, client):
+        assert eventually_sync(lambda: pid_of(client))
+    with up(tmp_path / "d, %41 e") as (_, client):
+        assert eventually_sync(lambda: pid_of(client))
+
+
+@pytest.mark.process
+def test_a_folder_that_is_none_is_one_line(tmp_path: Path) -> None:
+    need_redis()
+    (tmp_path / "tfleet").touch()
+    command = (sys.executable, "-m", "tfleet", "up", "--jobs", "--port", str(PORT))
+    environment = users_environment() | {"XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert done.returncode == 2
+    assert f"--jobs: the folder {tmp_path}/tfleet/jobs-{PORT} can't be used: " in done.stderr
 
 
 @pytest.mark.process
