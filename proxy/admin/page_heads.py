@@ -45,8 +45,7 @@ def page_request_head(head: RequestHead, own_address: str, peer: str | None, req
     forwarded = head.fields.values.get(b"x-forwarded-for", [])
     if peer is not None:
         forwarded = [*forwarded, peer.encode()]
-    if head.timeout_ms is not None:
-        lines.append(_TIMEOUT_MS + b": " + head.timeout_ms.encode("latin-1"))
+    lines += [_TIMEOUT_MS + b": " + value for value in head.fields.values.get(_TIMEOUT_MS.lower(), [])]
     if forwarded:
         lines.append(b"X-Forwarded-For: " + b", ".join(forwarded))
     lines.append(_CHUNKED if head.chunked else b"Content-Length: %d" % head.length_bytes)

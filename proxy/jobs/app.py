@@ -39,11 +39,14 @@ from tfleet.proxy.jobs.callbacks import AllowedUrl, checked_callback
 from tfleet.proxy.jobs.room import BodyRoom, WaitingPlaces
 from tfleet.proxy.jobs.submission import (
     SubmissionTarget,
+    only_value,
+    query_of,
     read_jobs_target,
     read_key,
     read_queued_target,
     read_times,
     read_wait_s,
+    refuse_job_headers,
     worker_request,
 )
 from tfleet.proxy.jobs.target import JobTargets
@@ -86,15 +89,15 @@ class JobPages:
 
     async def submit(self, request: web.Request) -> web.Response:
         """`POST /jobs`."""
-        target = read_jobs_target(request.query_string)
-        callback = checked_callback(request.headers.get(CALLBACK_URL), self.callbacks)
+        target = read_jobs_target(request.raw_path)
+        callback = checked_callback(only_value(request.headers, CALLBACK_URL), self.callbacks)
         key = read_key(request.headers)
         # 202 also where it has its answer by now: a client need not tell a fast worker from a slow one.
         return accepted(await self._submitted(request, target, self.times, key=key, callback=callback))
 
     async def show(self, request: web.Request) -> web.Response:
         """`GET /jobs/ID`."""
-        wait_s, job_id = read_wait_s(request.query_string), request.match_info["id"]
+        wait_s, job_id = read_wait_s(query_of(request.raw_path)), request.match_info["id"]
         if not wait_s:
             return await self._response(request, await self.queue.read(job_id))
         with self.places.place() as free:
@@ -117,6 +120,7 @@ class JobPages:
 
     async def call(self, request: web.Request) -> web.Response:
         """`POST PATH?queue=1`."""
+        refuse_job_headers(request.headers)
         with self.places.place() as free:
             if not free:
                 raise ProblemError(_NO_PLACE)

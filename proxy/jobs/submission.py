@@ -7,12 +7,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote_plus
+
+from multidict import MultiMapping
 
 from tfleet.contract.names import (
+    CALLBACK_URL,
     CLASSIFY_PATHS,
     IDEMPOTENCY_KEY,
     JOBS_PATH,
@@ -55,11 +58,11 @@ class SubmissionTarget:
         return target_for(read_model_target(_POST, raw), raw, target.version).decode()
 
 
-def read_jobs_target(query: str) -> SubmissionTarget:
+def read_jobs_target(target: str) -> SubmissionTarget:
     """Of `POST /jobs`. Raises ProblemError (400)."""
-    pairs = _pairs(query)
+    query = query_of(target)
     named: dict[str, str] = {}
-    for name, value in pairs:
+    for name, value in _pairs(query):
         if name in _NAMES:
             if name in named:
                 raise ProblemError(Problem(400, f"{name} is there twice: which one is it?"))
@@ -68,17 +71,21 @@ def read_jobs_target(query: str) -> SubmissionTarget:
         raise ProblemError(Problem(400, "version and label need model: which model is it?"))
     if "version" in named and "label" in named:
         raise ProblemError(Problem(400, "name a version or a label, not both"))
-    rest = urlencode([pair for pair in pairs if pair[0] not in _NAMES])
     wanted = Wanted(named.get("model"), named.get("version"), named.get("label"))
-    return SubmissionTarget(wanted, PREDICT_PATH + (f"?{rest}" if rest else ""))
+    return SubmissionTarget(wanted, PREDICT_PATH + _rest(query, _NAMES))
 
 
 def read_queued_target(target: str) -> SubmissionTarget:
     """Of a prediction with `?queue=1`. Raises ProblemError (400)."""
-    path, _, query = target.partition("?")
-    rest = urlencode([pair for pair in _pairs(query) if pair[0] != QUEUE])
-    worker_target = path + (f"?{rest}" if rest else "")
+    query = query_of(target)
+    _pairs(query)
+    worker_target = target.partition("?")[0] + _rest(query, (QUEUE,))
     return SubmissionTarget(read_model_target(_POST, worker_target.encode()).wanted, worker_target)
+
+
+def query_of(target: str) -> str:
+    """The query of a target as it was sent: what is decoded twice is something else."""
+    return target.partition("?")[2]
 
 
 def is_queued(query: bytes) -> bool:
@@ -101,9 +108,9 @@ def worker_request(
     return JobRequest(target.for_worker(found), {**kept, REQUEST_ID: request_id}, body)
 
 
-def read_times(headers: Mapping[str, str], default: JobTimes) -> JobTimes:
+def read_times(headers: MultiMapping[str], default: JobTimes) -> JobTimes:
     """The deadline that the client asks for. Raises ProblemError (400)."""
-    asked = headers.get(REQUEST_TIMEOUT_MS)
+    asked = only_value(headers, REQUEST_TIMEOUT_MS)
     if asked is None:
         return default
     asked_ms = whole_number(asked)
@@ -113,15 +120,35 @@ def read_times(headers: Mapping[str, str], default: JobTimes) -> JobTimes:
     return JobTimes(asked_ms, default.keep_ms)
 
 
-def read_key(headers: Mapping[str, str]) -> str:
+def read_key(headers: MultiMapping[str]) -> str:
     """The Idempotency-Key; empty if there is none. Raises ProblemError (400)."""
-    key = headers.get(IDEMPOTENCY_KEY)
+    key = only_value(headers, IDEMPOTENCY_KEY)
     if key is None:
         return ""
     if not (key.isascii() and key.isprintable() and 0 < len(key) <= _MOST_KEY_CHARS):
         expected = f"expected 1 to {_MOST_KEY_CHARS} printable ASCII characters"
         raise ProblemError(Problem(400, f"{IDEMPOTENCY_KEY} can't be used: {expected}"))
     return key
+
+
+def refuse_job_headers(headers: MultiMapping[str]) -> None:
+    """Raise ProblemError (400) for a call that asks for what only a submission has."""
+    for name in (IDEMPOTENCY_KEY, CALLBACK_URL):
+        if name in headers:
+            raise ProblemError(
+                Problem(
+                    400,
+                    f"{name} is for POST {JOBS_PATH}: a call with ?{QUEUE}=1 has its answer in its response",
+                )
+            )
+
+
+def only_value(headers: MultiMapping[str], name: str) -> str | None:
+    """The value of a header; None without it. Raises ProblemError (400) for two."""
+    values = headers.getall(name, [])
+    if len(values) > 1:
+        raise ProblemError(Problem(400, f"{name} is there twice: which one is it?"))
+    return values[0] if values else None
 
 
 def read_wait_s(query: str) -> float:
@@ -142,6 +169,16 @@ def read_wait_s(query: str) -> float:
 def jobs_path(path: bytes) -> bool:
     """Whether a path is about jobs."""
     return path == JOBS_PATH.encode() or path.startswith(f"{JOBS_PATH}/".encode())
+
+
+def _rest(query: str, names: Collection[str]) -> str:
+    """The parameters with other names, as they were sent."""
+    pieces = [piece for piece in query.split("&") if piece and _name(piece) not in names]
+    return f"?{'&'.join(pieces)}" if pieces else ""
+
+
+def _name(piece: str) -> str:
+    return unquote_plus(piece.partition("=")[0])
 
 
 def _pairs(query: str) -> list[tuple[str, str]]:

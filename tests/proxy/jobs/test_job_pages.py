@@ -12,6 +12,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
+from yarl import URL
 
 from tests.support.fake_worker import fake_worker, settings
 from tests.support.jobs import LIMITS, answering, echo
@@ -96,6 +98,42 @@ async def test_the_worker_gets_what_was_sent(client: aiohttp.ClientSession, shar
     assert job.request.target == "/predict?top=3"
     assert job.request.body == b"a,b\n1,2\n"
     assert job.request.headers == {"Content-Type": "text/csv", "Accept": "text/csv", "X-Request-Id": "my-id"}
+
+
+@pytest.mark.parametrize("query", ["x=%2541%2B%26&y=a+b", "top=3&%71=%ff", "x&&y=%3D", "mode%6c=1&x=1"])
+@pytest.mark.parametrize("queued", [True, False])
+async def test_the_worker_gets_the_query_as_it_was_sent(
+    client: aiohttp.ClientSession, shard: Shard, query: str, queued: bool
+) -> None:
+    if queued:
+        path = f"/models/flowers/versions/1/predict?queue=1&{query}"
+    else:
+        path, query = f"{FLOWERS}&{query}", query.replace("mode%6c=1&", "")
+    async with answering(shard, echo) as had:
+        async with client.post(URL(path, encoded=True), data=b"1") as answer:
+            status_code, location = answer.status, answer.headers.get("Location")
+        if queued:
+            assert status_code == 200
+        elif "mode%6c" in path:
+            assert status_code == 400, "a second model"
+            return
+        else:
+            assert await status(client, "GET", f"{location}?wait=30") == 200
+    assert had[0].request.target.partition("?")[2] == query.replace("&&", "&")
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "X-Callback-Url", "X-Request-Timeout-Ms"])
+async def test_a_header_that_is_there_twice_is_400(client: aiohttp.ClientSession, name: str) -> None:
+    headers = CIMultiDict([(name, "1000"), (name, "2000")])
+    async with client.post(FLOWERS, data=b"1", headers=headers) as answer:
+        assert (answer.status, f"{name} is there twice" in await answer.text()) == (400, True)
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "X-Callback-Url"])
+async def test_a_queued_call_refuses_headers_of_jobs(client: aiohttp.ClientSession, name: str) -> None:
+    path = "/models/flowers/versions/1?queue=1"
+    async with client.post(path, data=b"1", headers={name: "k"}) as answer:
+        assert (answer.status, f"{name} is for POST /jobs" in await answer.text()) == (400, True)
 
 
 async def test_an_open_job_is_202(client: aiohttp.ClientSession) -> None:
