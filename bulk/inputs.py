@@ -13,7 +13,7 @@ from tfleet.bulk.model_columns import (
     TakenColumns,
     column_infos,
     columns_to_read,
-    list_types,
+    list_cells,
 )
 from tfleet.bulk.output import check_kept
 from tfleet.bulk.row_errors import ERROR_COLUMN
@@ -52,7 +52,7 @@ def open_sources(
     Raises CannotScoreError.
     """
     infos = {} if layout is None else column_infos(layout)
-    lists = {} if layout is None else list_types(layout)
+    lists = {} if layout is None else list_cells(layout)
     found: list[RowSource] = []
     for form, group in groups:
         number, file = len(found), group[0]

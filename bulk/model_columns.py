@@ -9,12 +9,11 @@ from typing import Final, Protocol
 import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
-from tfleet.bulk.sources.csv_cells import cell_type
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.decoded import Array
 from tfleet.worker.api.protocols.dtypes import from_array
 from tfleet.worker.api.protocols.native.arrow_input import check_types
-from tfleet.worker.api.protocols.native.layout import RowLayout
+from tfleet.worker.api.protocols.native.layout import Cell, RowLayout
 from tfleet.worker.api.protocols.problems import names_text, quoted
 from tfleet.worker.model.signature import TensorInfo
 
@@ -127,16 +126,9 @@ def column_infos(layout: RowLayout) -> Mapping[str, TensorInfo]:
     return plain | {name: layout.column_info(name) for name in layout.columns}
 
 
-def list_types(layout: RowLayout) -> Mapping[str, pa.DataType]:
-    """The types of the inputs that take lists, for forms that have no types."""
-    found = {}
-    for name, cell in layout.cells.items():
-        if not cell.plain:
-            kind = cell_type(cell.info)
-            for _ in cell.dims:
-                kind = pa.list_(kind)
-            found[name] = kind
-    return found
+def list_cells(layout: RowLayout) -> Mapping[str, Cell]:
+    """The inputs of the model that take lists."""
+    return {name: cell for name, cell in layout.cells.items() if not cell.plain}
 
 
 def columns_to_read(

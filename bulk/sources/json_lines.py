@@ -1,7 +1,7 @@
 """JSON Lines: one object in a line. The values of the model's columns follow the rules of a JSON body.
 
-All other fields become text, as those of CSV: a string as it is, anything else as JSON writes it. The columns
-are the fields of the first MiB. A field that comes later would be lost, so its row has an error, unless the
+All other fields become text, as those of CSV: a string as it is, anything else as it stands in the line. The
+columns are the fields of the first MiB. A later field would be lost, so its row has an error, unless the
 columns to keep were named.
 """
 
@@ -17,9 +17,12 @@ import pyarrow as pa
 from tfleet.bulk.errors import BrokenInputError, CannotScoreError, RunFailedError
 from tfleet.bulk.sources.csv_cells import cell_type
 from tfleet.bulk.sources.files import InputDigest, InputFile
+from tfleet.bulk.sources.json_lists import list_type, lists_column
+from tfleet.bulk.sources.json_text import is_written_anew, member_texts
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, read_blocks
 from tfleet.worker.api.protocols.dtypes import from_scalars
+from tfleet.worker.api.protocols.native.layout import Cell
 from tfleet.worker.api.protocols.problems import CellError, names_text, place
 from tfleet.worker.model.signature import TensorInfo
 
@@ -29,7 +32,7 @@ _MAX_FIELDS: Final = 10_000
 
 
 class JsonLinesSource:
-    """One file. `infos` has the inputs of the model with plain values, `lists` the types of those with lists.
+    """One file. `infos` has the inputs of the model with plain values, `lists` those with lists.
 
     With `all_fields` a field that is no column is an error of its row.
     """
@@ -42,7 +45,7 @@ class JsonLinesSource:
         number: int,
         limits: PieceLimits,
         infos: Mapping[str, TensorInfo],
-        lists: Mapping[str, pa.DataType],
+        lists: Mapping[str, Cell],
         *,
         all_fields: bool,
     ) -> None:
@@ -64,9 +67,7 @@ class JsonLinesSource:
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns."""
-        return pa.schema(
-            [(name, self._lists.get(name) or cell_type(self._infos.get(name))) for name in columns]
-        )
+        return pa.schema([(name, self._type(name)) for name in columns])
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on."""
@@ -84,6 +85,10 @@ class JsonLinesSource:
         except (pa.ArrowException, OSError) as error:
             raise RunFailedError(f"{self.name}: cannot be read: {error}") from error
 
+    def _type(self, name: str) -> pa.DataType:
+        cell = self._lists.get(name)
+        return cell_type(self._infos.get(name)) if cell is None else list_type(cell)
+
     def _fields(self) -> Sequence[str]:
         """The fields of the objects in the first block. Raises CannotScoreError."""
         try:
@@ -93,7 +98,7 @@ class JsonLinesSource:
             raise CannotScoreError(str(error)) from error
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{self.name}: cannot be read: {error}") from error
-        found, _ = _objects(b"" if block is None else block.content)
+        found, _, _ = _objects(b"" if block is None else block.content)
         names = dict.fromkeys(name for each in found if each is not None for name in each)
         if not names:
             raise CannotScoreError(
@@ -104,7 +109,7 @@ class JsonLinesSource:
         return tuple(names)
 
     def _read(self, content: bytes, schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, str]]:
-        objects, errors = _objects(content)
+        objects, lines, errors = _objects(content)
         known = frozenset(self.columns)
         if self._all_fields:
             for index, each in enumerate(objects):
@@ -114,24 +119,31 @@ class JsonLinesSource:
                         f"the row has {later}, which no row of the first {BLOCK_BYTES} bytes has: choose "
                         "columns with --keep"
                     )
-        columns = [self._column(field, objects, errors) for field in schema]
+        texts = _texts(objects, lines, [name for name in schema.names if not self._is_taken(name)])
+        columns = [
+            self._taken(field, objects, errors) if self._is_taken(field.name) else texts[field.name]
+            for field in schema
+        ]
         return pa.RecordBatch.from_arrays(columns, schema=schema), errors
 
-    def _column(
+    def _is_taken(self, name: str) -> bool:
+        """Whether the model takes the column."""
+        return name in self._lists or name in self._infos
+
+    def _taken(
         self, field: pa.Field, objects: Sequence[dict[str, Any] | None], errors: dict[int, str]
     ) -> pa.Array:
         values = [None if each is None else each.get(field.name) for each in objects]
-        info = self._infos.get(field.name)
-        if field.name in self._lists:
-            return _lists_column(field, values, errors)
-        if info is None:
-            return pa.array([_text(value) for value in values], field.type)
-        return _numbers_column(field, info, values, errors)
+        cell = self._lists.get(field.name)
+        if cell is not None:
+            return lists_column(field.name, cell, values, errors)
+        return _numbers_column(field, self._infos[field.name], values, errors)
 
 
-def _objects(content: bytes) -> tuple[list[dict[str, Any] | None], dict[int, str]]:
-    """The object of each line that is not blank, None where there is none, and why."""
+def _objects(content: bytes) -> tuple[list[dict[str, Any] | None], list[bytes], dict[int, str]]:
+    """The object of each line that is not blank, None where there is none; the lines; why there is none."""
     found: list[dict[str, Any] | None] = []
+    lines: list[bytes] = []
     errors: dict[int, str] = {}
     for line in content.removeprefix(_BOM).split(b"\n"):
         if not line.strip():
@@ -146,13 +158,27 @@ def _objects(content: bytes) -> tuple[list[dict[str, Any] | None], dict[int, str
                 errors[len(found)] = "the line is no JSON object"
                 value = None
         found.append(value)
-    return found, errors
+        lines.append(line)
+    return found, lines, errors
 
 
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return orjson.dumps(value).decode()
+def _texts(
+    objects: Sequence[dict[str, Any] | None], lines: Sequence[bytes], names: Sequence[str]
+) -> dict[str, pa.Array]:
+    """The columns with these names as text."""
+    columns: dict[str, list[str | None]] = {name: [] for name in names}
+    for each, line in zip(objects, lines, strict=True):
+        written: dict[str, str] | None = None
+        for name, texts in columns.items():
+            value = None if each is None else each.get(name)
+            if value is None or isinstance(value, str):
+                texts.append(value)
+            elif is_written_anew(value):
+                written = member_texts(line) if written is None else written
+                texts.append(written[name])
+            else:
+                texts.append(orjson.dumps(value).decode())
+    return {name: pa.array(texts, pa.string()) for name, texts in columns.items()}
 
 
 def _numbers_column(
@@ -178,19 +204,4 @@ def _numbers_column(
 
     for first in range(0, len(given), _VALUES_AT_ONCE):
         convert(given[first : first + _VALUES_AT_ONCE])
-    return pa.array(found, field.type)
-
-
-def _lists_column(field: pa.Field, values: Sequence[Any], errors: dict[int, str]) -> pa.Array:
-    try:
-        return pa.array(values, field.type)
-    except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        pass
-    found = []
-    for index, value in enumerate(values):
-        try:
-            found.append(pa.array([value], field.type)[0].as_py())
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            found.append(None)
-            errors.setdefault(index, f"{place(field.name, word='column')}: is no {field.type}")
     return pa.array(found, field.type)

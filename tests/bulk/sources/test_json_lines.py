@@ -4,20 +4,23 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.json_lines import JsonLinesSource
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
+from tfleet.worker.api.protocols.native.layout import Cell
 from tfleet.worker.model.signature import TensorInfo
 
 INFOS = {
     name: TensorInfo(name, f"{name}:0", dtype, (None,))
     for name, dtype in {"x": "float32", "n": "int8", "w": "string", "b": "bool"}.items()
 }
-LISTS = {"v": pa.list_(pa.float32())}
+LISTS = {
+    name: Cell(TensorInfo(name, f"{name}:0", dtype, (None, *dims)), dims)
+    for name, dtype, dims in [("v", "float32", (None,)), ("m", "int32", (None, 2)), ("s", "string", (None,))]
+}
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def test_the_models_columns_have_its_types_and_others_are_text(source: Any) -> N
     nothing = dict.fromkeys(["n", "w", "b", "v", "x"])
     assert piece.batch.to_pylist() == [
         {"id": "7", "x": 1.0, "n": -3, "w": b"hi".decode(), "b": True, "v": [1.0, 2.5], "more": None},
-        {"id": "7", "more": '{"a":[1,null]}'} | nothing,
+        {"id": "7", "more": '{"a": [1, null]}'} | nothing,
     ]
 
 
@@ -57,7 +60,13 @@ def test_the_models_columns_have_its_types_and_others_are_text(source: Any) -> N
         ('{"n": 1.5}', "column 'n': 1.5 is not an integer, and the model takes int8"),
         ('{"n": 300}', "column 'n': 300 is out of range for int8 (-128 to 127)"),
         ('{"b": 1}', "column 'b': 1 is not true or false"),
-        ('{"v": [1, "2"]}', "column 'v': is no list<item: float>"),
+        ('{"v": [1, "2"]}', "column 'v': the string '2' is not a number: send float32 without quotes"),
+        ('{"v": [true]}', "column 'v': true is not a number, and the model takes float32"),
+        ('{"v": [1e39, 1]}', "column 'v': 1e+39 is out of range for float32 (up to 3.4028e+38)"),
+        ('{"v": [null]}', "column 'v': null is no float32: send a value"),
+        ('{"v": 1}', "column 'v': is no list<item: float>"),
+        ('{"m": [[1.9, 2]]}', "column 'm': 1.9 is not an integer, and the model takes int32"),
+        ('{"m": [1, 2]}', "column 'm': is no list<item: list<item: int32>>"),
         ('{"x": 1', "the line is not JSON: unexpected end of data"),
         ("[1]", "the line is no JSON object"),
     ],
@@ -67,6 +76,41 @@ def test_a_wrong_value_is_an_error_of_its_row_alone(source: Any, line: str, erro
     (piece,) = pieces(source(good, line, "", good))
     assert piece.errors == {1: error}
     assert [row["v"] for row in piece.batch.to_pylist()][::2] == [[3.0], [3.0]]
+
+
+def test_lists_have_the_values_that_a_body_would_have(source: Any) -> None:
+    lines = [
+        {"v": [16777217, 0.5], "m": [[1, 2], [3, 4]], "s": ["a", "ä"]},
+        {"v": [], "m": [], "s": None},
+        {"m": [[], [5, -6]], "s": []},
+    ]
+    (piece,) = pieces(source(*lines * 200))
+    assert piece.errors == {}
+    assert piece.batch.to_pylist()[-3:] == [
+        {"v": [16777216.0, 0.5], "m": [[1, 2], [3, 4]], "s": ["a", "ä"]},
+        {"v": [], "m": [], "s": None},
+        {"v": None, "m": [[], [5, -6]], "s": []},
+    ]
+
+
+def test_numbers_of_other_fields_are_kept_as_they_are_written(source: Any) -> None:
+    line = (
+        '{"id": 12345678901234567890123, "price" : 1.10 ,"x": 1.0, '
+        '"more": {"a,}": [1E5, "\\"]"]}, "last":-0.0}'
+    )
+    (piece,) = pieces(source(line, {"id": 9007199254740993, "price": "1.10"}))
+    assert piece.errors == {}
+    nothing = {"x": None, "more": None, "last": None}
+    assert piece.batch.to_pylist() == [
+        {
+            "id": "12345678901234567890123",
+            "price": "1.10",
+            "more": '{"a,}": [1E5, "\\"]"]}',
+            "x": 1.0,
+            "last": "-0.0",
+        },
+        {"id": "9007199254740993", "price": "1.10"} | nothing,
+    ]
 
 
 def test_a_field_that_comes_too_late_is_not_lost_in_silence(source: Any) -> None:
