@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +19,10 @@ from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.memory import check_memory, shares
 from tfleet.bulk.model_columns import image_column, model_columns
 from tfleet.bulk.predictions import FleetLabelPredictions
+from tfleet.bulk.probe import answer_bytes
 from tfleet.bulk.report import InputSize
 from tfleet.bulk.run import RowLimits, Rows, Run
-from tfleet.bulk.sources.source import piece_limits
+from tfleet.bulk.sources.source import fewer_rows, piece_limits
 from tfleet.bulk.unchanged import UnchangedInputs
 from tfleet.worker.api.protocols.native.layout import row_layout
 
@@ -75,7 +76,9 @@ def prepare(
     layout = None if images else row_layout(signature, model.facts.columns.value)
     groups = grouped(files, options.read.form)
     unchanged = UnchangedInputs(groups)
-    sources = open_sources(groups, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
+    opened = partial(open_sources, groups, layout, options.read)
+    limits = piece_limits(sizes.part_rows, held.piece_bytes)
+    sources = opened(limits)
     scorer: LocalScorer | ImageScorer
     if layout is None:
         reader = ImageReader.of(files)
@@ -85,8 +88,11 @@ def prepare(
     predicted = scorer.predictions.schema.names
     rows = choose_rows(sources, scorer.columns, options.read, selection, predicted)
     check_memory(options.sizes.memory_bytes, held)
+    answer = answer_bytes(rows, scorer)
+    if answer * limits.rows > held.piece_bytes:  # a part does not end within a piece
+        rows = replace(rows, sources=opened(fewer_rows(limits, answer, held.piece_bytes)))
     inputs = [source.digest() for source in sources]
-    tensors = tensor_bytes((*signature.inputs, *signature.outputs))
+    tensors = tensor_bytes(signature.inputs) + max(tensor_bytes(signature.outputs), answer)
     return PreparedRun(
         rows,
         scorer,
@@ -110,13 +116,18 @@ def prepare_fleet(
     layout = None if model.images else model.layout()
     groups = grouped(files, options.read.form)
     unchanged = UnchangedInputs(groups)
-    sources = open_sources(groups, layout, options.read, piece_limits(sizes.part_rows, held.piece_bytes))
+    opened = partial(open_sources, groups, layout, options.read)
+    limits = piece_limits(sizes.part_rows, held.piece_bytes)
+    sources = opened(limits)
     scorer = _fleet_scorer(fleet, model, layout, sources[0], options, sizes, ImageReader.of(files))
     rows = choose_rows(sources, scorer.columns, options.read, selection, scorer.predictions.schema.names)
     check_memory(options.sizes.memory_bytes, held)
+    answer = answer_bytes(rows, scorer)
+    if answer * limits.rows > held.piece_bytes:  # a part does not end within a piece
+        rows = replace(rows, sources=opened(fewer_rows(limits, answer, held.piece_bytes)))
     inputs = [source.digest() for source in sources]
     document = {"name": model.name, "version": model.version, "signature": model.stated, "of": "a fleet"}
-    tensors = tensor_bytes((*model.signature.inputs, *model.signature.outputs))
+    tensors = tensor_bytes(model.signature.inputs) + max(tensor_bytes(model.signature.outputs), answer)
     # Each request is held as rows, as a body and as an answer.
     batch_bytes = held.batch_bytes // max(scorer.concurrency // 2, 1)
     return PreparedRun(

@@ -11,11 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from tfleet.bulk.batches import batch_ends, row_sizes
+from tfleet.bulk.errors import BrokenInputError
 from tfleet.bulk.parts import Part, PartLimits, parts
 from tfleet.bulk.prefetch import Prefetch
 from tfleet.bulk.row_errors import ERROR_COLUMN
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from tfleet.bulk.scorer import ScoredBatch, Scorer
     from tfleet.bulk.selection import Selection
     from tfleet.bulk.sources.source import RowSource
+
+_MOST_PARTS: Final = 8  # the parts that together take all of what is for rows, as MemoryShares has it
 
 Report = Callable[[InputPlace, Tally], None]
 """Called with the place up to which the output is written, and with the counts so far."""
@@ -134,14 +137,26 @@ class Run:
             return begin, scorer.score(batch.slice(begin, end - begin), unread)
 
         errors: dict[int, str] = {}
-        predictions = []
+        predictions, held_bytes = [], 0
         for begin, found in pool.map(score, ends):
             predictions.append(found.predictions)
+            held_bytes += found.predictions.nbytes
+            if held_bytes > _MOST_PARTS * self._limits.part_bytes:
+                raise self._too_large(batch.num_rows)
             errors.update((begin + row, text) for row, text in found.errors.items())
         schema = scorer.predictions.schema
         predicted = pa.Table.from_batches(predictions, schema).combine_chunks()
         counts = _tally(predicted, errors, scorer.predictions)
         return _joined(batch, self._rows.keep, predicted, errors), counts
+
+    def _too_large(self, rows: int) -> BrokenInputError:
+        """What the first rows' answers took says nothing of those that come later."""
+        most_bytes = _MOST_PARTS * self._limits.part_bytes
+        return BrokenInputError(
+            f"the answers to some of {rows} rows take more than {most_bytes} bytes, an eighth of --memory, "
+            "and those to the first rows took less: begin again in another folder with --part-rows "
+            f"{max(rows // _MOST_PARTS, 1)}, or with more --memory"
+        )
 
 
 def _note(writing: Future[WrittenPart], done: list[WrittenPart], total: Tally, report: Report) -> Tally:

@@ -7,7 +7,7 @@ whose ends depend on the input alone, and a part of the output ends where a piec
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import pyarrow as pa
@@ -30,6 +30,11 @@ class PieceLimits:
 def piece_limits(part_rows: int, piece_bytes: int) -> PieceLimits:
     """The limits of pieces for parts of so many rows, so that a part has not many more."""
     return PieceLimits(min(part_rows, _PIECE_ROWS), piece_bytes)
+
+
+def fewer_rows(limits: PieceLimits, row_bytes: int, most_bytes: int) -> PieceLimits:
+    """The limits of pieces of which the rows take no more bytes in the output."""
+    return replace(limits, rows=max(min(limits.rows, most_bytes // row_bytes), 1))
 
 
 @dataclass(frozen=True, slots=True, order=True)

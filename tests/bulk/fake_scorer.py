@@ -33,3 +33,21 @@ class FakeScorer:
         doubled = pc.if_else(bad, pa.scalar(None, pa.int64()), pc.multiply(batch["x"], 2))
         schema = self.predictions.schema
         return ScoredBatch(pa.RecordBatch.from_arrays([doubled], schema=schema), {**errors, **unread})
+
+
+@dataclass
+class ListScorer(FakeScorer):
+    """A scorer whose answer to a row is a list of x numbers, or of `most` where that is fewer."""
+
+    most: int = 1000
+    predictions: OutputPredictions = field(
+        default_factory=lambda: OutputPredictions(pa.schema({"y": pa.list_(pa.int64())}))
+    )
+
+    def score(self, batch: pa.RecordBatch, unread: Mapping[int, str]) -> ScoredBatch:
+        self.calls.append(batch.num_rows)
+        lists = [None if x is None else [7] * min(x, self.most) for x in batch["x"].to_pylist()]
+        schema = self.predictions.schema
+        return ScoredBatch(
+            pa.RecordBatch.from_arrays([pa.array(lists, schema[0].type)], schema=schema), unread
+        )

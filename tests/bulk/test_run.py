@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.bulk.fake_scorer import FakeScorer
-from tfleet.bulk.errors import CannotScoreError, InputChangedError, RunFailedError
+from tests.bulk.fake_scorer import FakeScorer, ListScorer
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError, InputChangedError, RunFailedError
 from tfleet.bulk.manifest import RunPlan
 from tfleet.bulk.output import OutputFolder
 from tfleet.bulk.run import CheckInputs, RowLimits, Rows, Run
@@ -100,6 +100,12 @@ def test_a_part_is_full_with_its_bytes(rows: Rows, tmp_path: Path) -> None:
     run(rows, tmp_path / "out", scorer, limits=limits)
     assert len(list((tmp_path / "out").glob("part-*"))) == 4
     assert max(scorer.calls) == 50
+
+
+def test_answers_that_grow_do_not_fill_the_memory(rows: Rows, tmp_path: Path) -> None:
+    limits = RowLimits(part_rows=10**6, part_bytes=70_000, batch_bytes=800, tensor_bytes=1)
+    with pytest.raises(BrokenInputError, match=r"more than 560000 bytes, .* --part-rows \d+"):
+        run(rows, tmp_path / "out", ListScorer(), limits=limits)
 
 
 @pytest.mark.parametrize("ending", [0, 1, 2, 3])
