@@ -5,17 +5,25 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.environment import users_environment
+from tests.support.forked_workers import ForkedWorkers, forked_workers
 from tests.support.memory import proportional_bytes_of
 
 IRIS = Path(__file__).parents[2] / "worker" / "models" / "iris"
 COLUMNS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+
+IMPORTS = (
+    "pyarrow.parquet",
+    "tfleet.bulk.command",
+    "tfleet.worker.api.protocols.example_body",
+    "tfleet.worker.inference.open_model",
+)
 
 Scored = subprocess.CompletedProcess[str]
 
@@ -24,22 +32,17 @@ def score_argv(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "tfleet", "score", *map(str, arguments)]
 
 
+@pytest.fixture(scope="session")
+def forked() -> Iterator[ForkedWorkers]:
+    """What forks a process for each run. To import TensorFlow in each of them takes longer than most runs."""
+    with forked_workers(*IMPORTS) as found:
+        yield found
+
+
 @pytest.fixture
-def score() -> Callable[..., Scored]:
+def score(forked: ForkedWorkers) -> Callable[..., Scored]:
     """Run `tfleet score` with these arguments, in a folder."""
-
-    def run(*arguments: object, cwd: Path | None = None) -> Scored:
-        return subprocess.run(
-            score_argv(*arguments),
-            capture_output=True,
-            text=True,
-            timeout=110,
-            check=False,
-            cwd=cwd,
-            env=users_environment(),
-        )
-
-    return run
+    return partial(forked.run, "score")
 
 
 def most_bytes(process: subprocess.Popen[str]) -> int:

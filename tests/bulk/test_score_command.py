@@ -252,7 +252,7 @@ def test_a_full_disk_ends_the_run_and_another_one_goes_on(score: Score, tmp_path
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "tfleet score: out/part-00000.parquet: cannot be written: [Errno 27] File too large; what is written "
+        "tfleet score: out/part-00000.parquet: cannot be written: [Errno 27] File too large: what is written "
         "stays, and --resume goes on\n"
     )
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["_manifest.json"]

@@ -27,6 +27,7 @@ from tests.support.worker_process import Worker
 from tfleet.deploy.cli import cli
 
 _POLL_S = 0.01
+_LOG = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 class ForkedWorkers:
@@ -55,6 +56,20 @@ class ForkedWorkers:
             answer: int | None = json.loads(line)
             return answer
 
+    def run(
+        self, *arguments: object, cwd: Path | None = None, timeout_s: float = 110
+    ) -> subprocess.CompletedProcess[str]:
+        """Have a command of tfleet run to its end, in a folder."""
+        with tempfile.TemporaryDirectory(prefix="tfleet-command-") as folder:
+            out, err = Path(folder, "out"), Path(folder, "err")
+            words = [*map(str, arguments)]
+            process = ForkedProcess(self, words, str(out), {}, errors=str(err), folder=cwd)
+            try:
+                code = process.wait(timeout_s)
+            finally:
+                process.kill()
+            return subprocess.CompletedProcess(words, code, out.read_text(), err.read_text())
+
     @contextlib.contextmanager
     def worker(self, *options: str, environment: Mapping[str, str] | None = None) -> Iterator[Worker]:
         """A worker that is starting; killed with the block if it has not ended by itself. `environment` is
@@ -76,11 +91,20 @@ class ForkedProcess:
     """A child of the forked_workers's, used like a subprocess.Popen."""
 
     def __init__(
-        self, forked_workers: ForkedWorkers, arguments: list[str], log: str, environment: Mapping[str, str]
+        self,
+        forked_workers: ForkedWorkers,
+        arguments: list[str],
+        log: str,
+        environment: Mapping[str, str],
+        *,
+        errors: str | None = None,
+        folder: Path | None = None,
     ) -> None:
+        """`log` gets its output, and its errors too unless they have a file of their own."""
         self.returncode: int | None = None
         self._nursery = forked_workers
-        pid = forked_workers.order(fork=arguments, log=log, environment=dict(environment))
+        places = {"log": log, "errors": errors or log, "folder": str(folder or ".")}
+        pid = forked_workers.order(fork=arguments, environment=dict(environment), **places)
         assert pid
         self.pid = pid
 
@@ -113,9 +137,12 @@ class ForkedProcess:
 
 
 @contextlib.contextmanager
-def forked_workers() -> Iterator[ForkedWorkers]:
-    """A forked_workers that ends with the block, and all that it has forked with it."""
-    command = [sys.executable, "-m", "tests.support.forked_workers"]
+def forked_workers(*modules: str) -> Iterator[ForkedWorkers]:
+    """A forked_workers that ends with the block, and all that it has forked with it.
+
+    It imports these modules beside those of workers.
+    """
+    command = [sys.executable, "-m", "tests.support.forked_workers", *modules]
     process = subprocess.Popen(
         command,
         cwd=Path(__file__).parents[2],
@@ -133,7 +160,8 @@ def forked_workers() -> Iterator[ForkedWorkers]:
 def main() -> None:
     """Carry out orders until there are no more."""
     # Here, because whoever gives the orders does without TensorFlow.
-    for module in ("tfleet.worker.cli", "tfleet.worker.inference.classifier", "tests.support.graphs"):
+    workers = ("tfleet.worker.cli", "tfleet.worker.inference.classifier", "tests.support.graphs")
+    for module in (*workers, *sys.argv[1:]):
         importlib.import_module(module)
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest, which then closes the input
@@ -142,7 +170,7 @@ def main() -> None:
         for line in sys.stdin:
             order = json.loads(line)
             if "fork" in order:
-                answer: int | None = _fork(partial(_work, order["fork"], order["log"], order["environment"]))
+                answer: int | None = _fork(partial(_work, order))
                 children.add(cast(int, answer))
             elif "model" in order:
                 writer = _fork(partial(_write, order["model"], order["writer"]))
@@ -173,14 +201,14 @@ def _fork(work: Callable[[], None]) -> int:
         os._exit(code if isinstance(code, int) else 1)  # what follows in this program is not the child's
 
 
-def _work(arguments: list[str], log: str, environment: dict[str, str]) -> None:
-    os.environ.update(environment)
+def _work(order: Mapping[str, Any]) -> None:
+    os.environ.update(order["environment"])
+    os.chdir(order["folder"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    output = os.open(log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    cli(arguments, prog_name="tfleet")
+    os.dup2(os.open(order["log"], _LOG), 1)
+    os.dup2(os.open(order["errors"], _LOG), 2)
+    cli(order["fork"], prog_name="tfleet")
 
 
 def _write(folder: str, writer: str) -> None:
