@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -16,9 +17,14 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.support.environment import users_environment
+from tests.support.jobs import LIMITS, answered, new_job
 from tests.support.redis_server import need_redis
 from tests.support.waiting import eventually_sync
 from tfleet.deploy.local.jobs_plan import JobsPlan, jobs_plan
+from tfleet.jobs.connect import require_redis_library, shards_of
+from tfleet.jobs.job import JobState
+from tfleet.jobs.redis_url import RedisUrl, read_redis_urls
+from tfleet.jobs.sharded_queue import ShardedQueue
 
 PORT = 22480
 # What `tfleet up` does with its Redis, without the rest of a fleet.
@@ -97,6 +103,32 @@ def test_only_this_user_can_reach_it(tmp_path: Path) -> None:
         socket = folder / "redis.sock"
         assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, socket)] == [0o700, 0o700]
         assert client.config_get("port")["port"] == "0", "it listens on none"
+
+
+@pytest.mark.process
+def test_jobs_go_through_its_socket(tmp_path: Path) -> None:
+    with up(tmp_path) as (_, client):
+        eventually_sync(lambda: pid_of(client))
+        path = client.get_connection_kwargs()["path"]
+        asyncio.run(one_job(read_redis_urls(f"unix://{path}")))
+
+
+async def one_job(urls: Sequence[RedisUrl]) -> None:
+    """As a proxy and a worker have it."""
+    require_redis_library()
+    queue, [worker] = ShardedQueue(shards_of(urls, "t"), LIMITS), shards_of(urls, "t")
+    tasks = [asyncio.create_task(task()) for task in queue.tasks]
+    try:
+        job_id = await queue.submit(new_job())
+        waiting = asyncio.create_task(queue.wait(job_id, 30))
+        assert await answered(worker) == job_id
+        assert (await waiting).state is JobState.DONE
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await queue.close()
+        await worker.connection.close()
 
 
 @pytest.mark.process
