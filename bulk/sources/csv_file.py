@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.sources.csv_cells import CsvCells
 from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names, slices
@@ -68,7 +68,7 @@ class CsvSource:
                     yield from slices(whole, begin, start.row, self._limits.rows)
                     begin, row = block.end, whole.end.row
         except (pa.ArrowException, OSError) as error:
-            raise RunFailedError(f"{self.name}: cannot be read: {error}") from error
+            raise self._file.ended_by(error) from error
 
     def _cells(self, columns: Sequence[str]) -> CsvCells:
         return CsvCells(self.columns, self._infos, columns, self._delimiter)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
 
-from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError, RunFailedError
 from tfleet.bulk.sources.storage import (
     expanded,
     fresh_mark,
@@ -105,6 +105,14 @@ class InputFile:
         """The file as a stream, decompressed where its name says that it is compressed."""
         return pa.input_stream(self.open(), compression=self.compression)
 
+    def ended_by(self, error: pa.ArrowException | OSError) -> RunFailedError:
+        """Why the run ends where the file could not be read any further."""
+        # The system's errors have a number, those of a decompressor have none. What a server breaks off may
+        # come whole the next time.
+        if self.compression and not self.is_url and isinstance(error, OSError) and error.errno is None:
+            return BrokenInputError(f"{self.name}: cannot be decompressed to its end: {said(error)}")
+        return RunFailedError(f"{self.name}: cannot be read: {error}")
+
     def format(self, stated: str | None) -> str:
         """One of `FORMATS`: the stated one, or what the content or the name says. Raises CannotScoreError."""
         found = self._by_content() or stated or self.by_name()
@@ -188,10 +196,13 @@ def expand(arguments: Iterable[str]) -> list[InputFile]:
     return found
 
 
-def check_apart(arguments: Iterable[str], files: Iterable[InputFile], output: Path) -> None:
+def check_apart(arguments: Iterable[str], files: Sequence[InputFile], output: Path) -> None:
     """Raise CannotScoreError where the output would be an input of the next run, or of this one."""
     folder = output.resolve()
-    for name in (each for each in arguments if not is_url(each) and Path(each).is_dir()):
+    read = [each for each in arguments if not is_url(each) and Path(each).is_dir()]
+    # A link in one of them may lead to a folder elsewhere, which is read as well.
+    read.extend({str(Path(file.path).parent) for file in files if file.listed and not file.is_url})
+    for name in read:
         if folder.is_relative_to(Path(name).resolve()):
             raise CannotScoreError(
                 f"{output}: lies in the input {name}, of which the output would be a part: "
@@ -205,13 +216,24 @@ def check_apart(arguments: Iterable[str], files: Iterable[InputFile], output: Pa
 def _expanded(argument: str) -> Iterator[str]:
     path = Path(argument)
     if path.is_dir():
-        for folder, folders, names in os.walk(argument, onerror=_raise):
-            folders[:] = sorted(each for each in folders if not each.startswith((".", "_")))
-            yield from (str(Path(folder, name)) for name in sorted(names) if not name.startswith((".", "_")))
+        yield from _below(argument)
     elif path.exists():
         yield argument
     elif glob.has_magic(argument):
         yield from sorted(each for each in glob.iglob(argument, recursive=True) if Path(each).is_file())  # noqa: PTH207 - the pattern may be absolute, which Path.glob does not take
+
+
+def _below(root: str) -> Iterator[str]:
+    """The files of a folder. Links to folders are followed; one that is reached twice is read once."""
+    reached = set()
+    for folder, folders, names in os.walk(root, onerror=_raise, followlinks=True):
+        facts = Path(folder).stat()
+        if (facts.st_dev, facts.st_ino) in reached:
+            folders.clear()
+            continue
+        reached.add((facts.st_dev, facts.st_ino))
+        folders[:] = sorted(each for each in folders if not each.startswith((".", "_")))
+        yield from (str(Path(folder, name)) for name in sorted(names) if not name.startswith((".", "_")))
 
 
 def _raise(error: OSError) -> None:

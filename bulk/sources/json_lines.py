@@ -14,7 +14,7 @@ import numpy as np
 import orjson
 import pyarrow as pa
 
-from tfleet.bulk.errors import BrokenInputError, CannotScoreError, RunFailedError
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError
 from tfleet.bulk.sources.csv_cells import cell_type
 from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.json_lists import list_type, lists_column
@@ -83,7 +83,7 @@ class JsonLinesSource:
                     yield from slices(whole, begin, start.row, self._limits.rows)
                     begin, row = block.end, whole.end.row
         except (pa.ArrowException, OSError) as error:
-            raise RunFailedError(f"{self.name}: cannot be read: {error}") from error
+            raise self._file.ended_by(error) from error
 
     def _type(self, name: str) -> pa.DataType:
         cell = self._lists.get(name)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError, RunFailedError
 from tfleet.bulk.sources.csv_file import CsvSource
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
@@ -149,6 +150,28 @@ def test_reading_goes_on_at_the_end_of_any_piece(source: Any, compressed: bool) 
         following = pieces(csv, start=piece.end)
         assert [each.end for each in following] == [each.end for each in whole[index + 1 :]]
         assert [each.batch for each in following] == [each.batch for each in whole[index + 1 :]]
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "zst", "lz4"])
+def test_a_compressed_file_that_breaks_off_cannot_be_finished(source: Any, ending: str) -> None:
+    content = b"id\n" + b"".join(b"%d\n" % (number * 7919 % 10_000_019) for number in range(400_000))
+    buffer = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(buffer, {"gz": "gzip", "zst": "zstd"}.get(ending, ending)) as stream:
+        stream.write(content)
+    whole = buffer.getvalue().to_pybytes()
+    csv = source(whole[: len(whole) * 9 // 10], name=f"rows.csv.{ending}")
+    with pytest.raises(
+        BrokenInputError, match=r"cannot be decompressed to its end: Truncated compressed stream"
+    ):
+        pieces(csv)
+
+
+def test_a_file_that_the_system_cannot_read_may_be_finished(source: Any) -> None:
+    csv = source(gzip.compress(b"id\n1\n"), name="rows.csv.gz")
+    Path(csv.name).unlink()
+    with pytest.raises(RunFailedError, match="cannot be read") as caught:
+        pieces(csv)
+    assert not isinstance(caught.value, BrokenInputError)
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(source: Any) -> None:

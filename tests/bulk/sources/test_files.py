@@ -28,6 +28,18 @@ def test_a_folder_stands_for_its_files_in_order(folder: Path) -> None:
     assert names(folder, "") == ["a.csv", "b.csv", "sub/c.csv"]
 
 
+def test_a_link_to_a_folder_is_followed_once(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "e.csv").touch()
+    (folder / "sub" / "linked").symlink_to(elsewhere)
+    (folder / "sub" / "again").symlink_to(elsewhere)
+    (folder / "sub" / "whole").symlink_to(folder)
+    assert names(folder, "") == ["a.csv", "b.csv", "sub/c.csv", "sub/again/e.csv"]
+    files = expand([str(folder)])
+    with pytest.raises(CannotScoreError, match=r"out: lies in the input .*/sub/again, of which the output"):
+        check_apart([str(folder)], files, elsewhere / "out")
+
+
 def test_a_pattern_stands_for_the_files_that_it_matches(folder: Path) -> None:
     assert names(folder, "*.csv") == ["a.csv", "b.csv"]
     assert names(folder, "**/*.csv") == ["_temporary/d.csv", "a.csv", "b.csv", "sub/c.csv"]
