@@ -60,7 +60,9 @@ class CsvSource:
         begin, row = max(start.offset, self._begin), start.row - start.skip
         try:
             with self._file.open_text() as stream:
-                for block in read_blocks(stream, self.name, begin, delimiter=self._delimiter):
+                for block in read_blocks(
+                    stream, self.name, begin, most_bytes=self._limits.record_bytes, delimiter=self._delimiter
+                ):
                     batch, errors = cells.read(block.content)
                     whole = Piece(
                         batch, row, InputPlace(self._number, row + batch.num_rows, block.end), errors

@@ -75,7 +75,7 @@ class JsonLinesSource:
         begin, row = start.offset, start.row - start.skip
         try:
             with self._file.open_text() as stream:
-                for block in read_blocks(stream, self.name, begin):
+                for block in read_blocks(stream, self.name, begin, most_bytes=self._limits.record_bytes):
                     batch, errors = self._read(block.content, schema)
                     whole = Piece(
                         batch, row, InputPlace(self._number, row + batch.num_rows, block.end), errors
@@ -93,7 +93,7 @@ class JsonLinesSource:
         """The fields of the objects in the first block. Raises CannotScoreError."""
         try:
             with self._file.open_text() as stream:
-                block = next(read_blocks(stream, self.name, 0), None)
+                block = next(read_blocks(stream, self.name, 0, most_bytes=self._limits.record_bytes), None)
         except BrokenInputError as error:
             raise CannotScoreError(str(error)) from error
         except (pa.ArrowException, OSError) as error:

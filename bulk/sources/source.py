@@ -17,6 +17,8 @@ from tfleet.bulk.sources.files import InputDigest
 from tfleet.worker.api.protocols.problems import quoted
 
 _PIECE_ROWS: Final = 16_384
+_LEAST_RECORD_BYTES: Final = 1024 * 1024
+_MOST_RECORD_BYTES: Final = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,11 @@ class PieceLimits:
 
     rows: int
     bytes: int
+
+    @property
+    def record_bytes(self) -> int:
+        """What a row of text may have. As objects of Python it takes up to twenty times as much."""
+        return min(max(2 * self.bytes, _LEAST_RECORD_BYTES), _MOST_RECORD_BYTES)
 
 
 def piece_limits(part_rows: int, piece_bytes: int) -> PieceLimits:

@@ -14,7 +14,6 @@ from tfleet.bulk.errors import BrokenInputError
 from tfleet.bulk.sources.csv_quotes import QuoteScan
 
 BLOCK_BYTES: Final = 1024 * 1024
-MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 _SKIP_BYTES: Final = 1024 * 1024
 
 
@@ -27,11 +26,17 @@ class TextBlock:
 
 
 def read_blocks(
-    stream: Any, name: str, start: int, *, delimiter: str | None = None, block_bytes: int = BLOCK_BYTES
+    stream: Any,
+    name: str,
+    start: int,
+    *,
+    most_bytes: int,
+    delimiter: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[TextBlock]:
     """The blocks from `start` on. With a delimiter it is CSV, where a quoted value may have line ends.
 
-    `stream` is at its begin. Raises BrokenInputError for a record of more than MAX_RECORD_BYTES, and for a
+    `stream` is at its begin. Raises BrokenInputError for a record of more than `most_bytes`, and for a
     file that ends within a quoted value: nobody can say where the value was to end.
     """
     _skip(stream, start)
@@ -41,10 +46,11 @@ def read_blocks(
         pieces: list[bytes] = []
         size = end = 0
         while not end and not at_end:
-            if size >= MAX_RECORD_BYTES:
+            if size >= most_bytes:
+                missing = "" if quotes is None else "a quote may be missing, or "
                 raise BrokenInputError(
-                    f"{name}: a row after byte {start} has more than {MAX_RECORD_BYTES} bytes: a quote may "
-                    "be missing"
+                    f"{name}: a row after byte {start} has more than {most_bytes} bytes: {missing}--memory "
+                    "is too small for it"
                 )
             piece = rest + _read(stream, block_bytes - len(rest))
             rest, at_end = b"", len(piece) < block_bytes

@@ -18,7 +18,8 @@ pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
 MEMORY = 800_000_000
 NOTE_BYTES = 250_000
-ROWS = 4000
+GROUP_ROWS = 2000
+ROWS = 16 * GROUP_ROWS
 WATCH = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:])
@@ -28,22 +29,22 @@ sys.exit(done.returncode)
 
 
 def write(path: Path) -> None:
-    """Rows with a note each that together take more than the memory, in two row groups."""
+    """Rows with a note each: ten times the memory, in row groups of more than half of it."""
     schema = pa.schema([*((name, pa.float32()) for name in COLUMNS), ("note", pa.binary())])
     # The notes are alike, so that the file is small; a dictionary would hide how large its values are.
     with pq.ParquetWriter(
         path, schema, use_dictionary=False, compression="zstd", write_batch_size=16
     ) as writer:
-        for _ in range(2):
-            rows = ROWS // 2
-            sizes = [pa.array(np.full(rows, 5, np.float32))] * len(COLUMNS)
-            notes = pa.array([b"x" * NOTE_BYTES] * rows, pa.binary())
-            writer.write_table(pa.Table.from_arrays([*sizes, notes], schema=schema), row_group_size=rows)
+        sizes = [pa.array(np.full(GROUP_ROWS, 5, np.float32))] * len(COLUMNS)
+        notes = pa.array([b"x" * NOTE_BYTES] * GROUP_ROWS, pa.binary())
+        rows = pa.Table.from_arrays([*sizes, notes], schema=schema)
+        for _ in range(ROWS // GROUP_ROWS):
+            writer.write_table(rows, row_group_size=GROUP_ROWS)
 
 
 def test_a_file_larger_than_the_memory_is_scored_within_it(tmp_path: Path) -> None:
     write(tmp_path / "rows.parquet")
-    assert ROWS * NOTE_BYTES > 1.2 * MEMORY
+    assert ROWS * NOTE_BYTES == 10 * MEMORY
     # By a small process: what the system says of a child includes the memory of the one that forked it.
     argv = [sys.executable, "-c", WATCH]
     argv += score_argv("rows.parquet", "-o", "out", "--model", IRIS, "--memory", MEMORY)

@@ -7,11 +7,17 @@ import pytest
 from hypothesis import given
 
 from tfleet.bulk.errors import BrokenInputError
+from tfleet.bulk.memory import shares
+from tfleet.bulk.sources.source import PieceLimits
 from tfleet.bulk.sources.text_blocks import TextBlock, first_record, read_blocks
 
 
 def blocks(content: bytes, *, start: int = 0, size: int = 8, delimiter: str | None = ",") -> list[TextBlock]:
-    return list(read_blocks(io.BytesIO(content), "f.csv", start, delimiter=delimiter, block_bytes=size))
+    return list(
+        read_blocks(
+            io.BytesIO(content), "f.csv", start, most_bytes=10**6, delimiter=delimiter, block_bytes=size
+        )
+    )
 
 
 def test_outside_csv_each_line_end_ends_a_record() -> None:
@@ -52,7 +58,7 @@ def test_a_stream_that_cannot_seek_is_read_up_to_the_start() -> None:
         def seekable(self) -> bool:
             return False
 
-    found = list(read_blocks(OneWay(b"1\n2\n3\n"), "f.csv", 2, block_bytes=100))
+    found = list(read_blocks(OneWay(b"1\n2\n3\n"), "f.csv", 2, most_bytes=10**6, block_bytes=100))
     assert found == [TextBlock(b"2\n3\n", 6)]
 
 
@@ -61,3 +67,27 @@ def test_a_stream_that_cannot_seek_is_read_up_to_the_start() -> None:
 )
 def test_the_header_ends_with_its_record(content: bytes, length: int) -> None:
     assert first_record(content, ",") == length
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "reason"), [(",", "a quote may be missing, or --memory is"), (None, "--memory is")]
+)
+def test_a_row_has_no_more_bytes_than_allowed(delimiter: str | None, reason: str) -> None:
+    def read(row_bytes: int) -> list[TextBlock]:
+        content = b"1\n" + b"x" * row_bytes + b"\n" + b"2\n" * 100
+        return list(
+            read_blocks(io.BytesIO(content), "f", 0, most_bytes=100, delimiter=delimiter, block_bytes=10)
+        )
+
+    assert b"".join(each.content for each in read(90)).count(b"\n") == 102
+    with pytest.raises(
+        BrokenInputError, match=f"a row after byte 2 has more than 100 bytes: {reason} too small"
+    ):
+        read(120)
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "most"), [(64_000_000, 2**20), (800_000_000, 6_250_000), (10**12, 64 * 2**20)]
+)
+def test_a_row_of_text_may_have_a_share_of_the_memory(memory_bytes: int, most: int) -> None:
+    assert PieceLimits(1, shares(memory_bytes).piece_bytes).record_bytes == most
