@@ -32,7 +32,9 @@ _COMPARE: Final[Mapping[type[ast.cmpop], Callable[..., Any]]] = {
     ast.GtE: pc.greater_equal,
 }
 _NULL: Final[Mapping[type[ast.cmpop], Callable[..., Any]]] = {ast.Is: pc.is_null, ast.IsNot: pc.is_valid}
+_MOST: Final = 2**64  # columns have integers from -2**63 on, and below this
 _NUMBER: Final = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
+_ALL_INTEGERS: Final = pa.decimal128(20, 0)  # has all values of int64 and of uint64
 _HELP: Final = "columns, numbers, texts, ==, !=, <, <=, >, >=, in, is None, and, or, not"
 
 
@@ -54,7 +56,7 @@ class RowFilter:
                 f"--filter {self.text!r}: compares values of different types; the columns are {types}. "
                 "For numbers in a text write number(NAME)"
             ) from error
-        except (pa.ArrowException, TypeError) as error:
+        except (pa.ArrowException, TypeError, OverflowError) as error:
             raise CannotScoreError(f"--filter {self.text!r}: {_first_line(error)}") from error
         if not isinstance(found, pa.Array) or not pa.types.is_boolean(found.type):
             raise CannotScoreError(
@@ -124,11 +126,14 @@ def _check_operation(op: ast.cmpop, other: ast.expr) -> None:
 def _literal(node: ast.expr) -> Any:
     match node:
         case ast.Constant(value=bool() | int() | float() | str() as value):
-            return value
+            pass
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
-            return -value
+            value = -value
         case _:
             raise ValueError(f"{ast.unparse(node)[:40]!r} is not allowed")
+    if isinstance(value, int) and not -_MOST // 2 <= value < _MOST:
+        raise ValueError(f"{ast.unparse(node)[:40]} has more than 64 bits")
+    return value
 
 
 def _value(node: ast.expr, batch: pa.RecordBatch) -> Any:
@@ -136,6 +141,8 @@ def _value(node: ast.expr, batch: pa.RecordBatch) -> Any:
     name = _column(node)
     if name is not None:
         column = batch.column(name)
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
         number = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "number"
         return _as_number(column) if number else column
     match node:
@@ -155,7 +162,17 @@ def _value(node: ast.expr, batch: pa.RecordBatch) -> Any:
                 left = other
             return found
         case _:
-            return pa.scalar(_literal(node))
+            return _scalar(_literal(node))
+
+
+def _scalar(value: Any) -> pa.Scalar:
+    return _array([value])[0]
+
+
+def _array(values: list[Any]) -> pa.Array:
+    """Arrow takes integers for int64, and only uint64 has the largest ones."""
+    large = any(isinstance(value, int) and value >= _MOST // 2 for value in values)
+    return pa.array(values, pa.uint64() if large else None)
 
 
 def _compared(value: Any, op: ast.cmpop, other: ast.expr, batch: pa.RecordBatch) -> Any:
@@ -164,26 +181,38 @@ def _compared(value: Any, op: ast.cmpop, other: ast.expr, batch: pa.RecordBatch)
     if type(op) in _NULL:
         return _NULL[type(op)](value)
     assert isinstance(other, ast.Tuple | ast.List), "the parser has checked it"
-    among = pa.array([_literal(each) for each in other.elts])
+    among = _array([_literal(each) for each in other.elts])
     found = pc.is_in(value, value_set=among.cast(value.type))
     found = pc.if_else(pc.is_valid(value), found, pa.scalar(None, pa.bool_()))
     return pc.invert(found) if isinstance(op, ast.NotIn) else found
 
 
 def _alike(left: Any, right: Any) -> tuple[Any, Any]:
-    """Both sides. A number beside a column of float32 is rounded as that is, or 0.1 would not be 0.1."""
-    return _rounded(left, right), _rounded(right, left)
+    """Both sides in types that Arrow compares whatever their values are: its own casts fail out of range."""
+    return _beside(left, right), _beside(right, left)
 
 
-def _rounded(value: Any, beside: Any) -> Any:
-    single = isinstance(value, pa.Scalar) and pa.types.is_floating(value.type)
-    column = isinstance(beside, pa.Array) and pa.types.is_floating(beside.type)
-    return value.cast(beside.type) if single and column else value
+def _beside(value: Any, other: Any) -> Any:
+    is_column = isinstance(other, pa.Array)
+    if pa.types.is_floating(value.type) and pa.types.is_floating(other.type):
+        # Or 0.1 beside a column of float32 would not be 0.1.
+        return value.cast(other.type) if is_column and isinstance(value, pa.Scalar) else value
+    if not pa.types.is_integer(value.type):
+        return value
+    if pa.types.is_floating(other.type):
+        return value.cast(pa.float64(), safe=False)  # the nearest one, as in SQL
+    if (
+        pa.types.is_integer(other.type)
+        and value.type != other.type
+        and pa.uint64() in {value.type, other.type}
+    ):
+        return value.cast(_ALL_INTEGERS)
+    return value
 
 
 def _as_number(column: pa.Array) -> pa.Array:
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return column.cast(pa.float64())
+        return column if pa.types.is_integer(column.type) else column.cast(pa.float64())
     plain = pc.match_substring_regex(column, _NUMBER)
     return pc.utf8_trim_whitespace(pc.if_else(plain, column, pa.scalar(None, column.type))).cast(pa.float64())
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from tfleet.bulk.batches import batch_ends, row_sizes
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.files import InputDigest, InputFile
-from tfleet.bulk.sources.parquet import cast, plain
+from tfleet.bulk.sources.plain import cast, plain
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
 
 
@@ -48,7 +48,7 @@ class ArrowSource:
         return self._file.digest()
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
-        """The types of these columns; a dictionary's are those of its values."""
+        """The types of these columns, as `plain` makes them."""
         return pa.schema([plain(self._schema.field(name)) for name in columns])
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:

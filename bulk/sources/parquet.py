@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.sources.files import InputDigest, InputFile
+from tfleet.bulk.sources.plain import cast, plain
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
 
 _BUFFER_BYTES: Final = 1024 * 1024
@@ -49,7 +50,7 @@ class ParquetSource:
         return self._file.digest()
 
     def schema(self, columns: Sequence[str]) -> pa.Schema:
-        """The types of these columns; a dictionary's are those of its values."""
+        """The types of these columns, as `plain` makes them."""
         return pa.schema([plain(self._schema.field(name)) for name in columns])
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
@@ -88,19 +89,6 @@ class ParquetSource:
 def piece_rows(rows: int, size: int, limits: PieceLimits) -> int:
     """How many rows of a row group with so many rows and bytes make a piece."""
     return max(1, min(limits.rows, limits.bytes * rows // max(size, 1)))
-
-
-def plain(field: pa.Field) -> pa.Field:
-    """The field; that of its values where it is a dictionary."""
-    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-
-
-def cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The columns of a schema, in its types."""
-    if not schema.names:
-        return batch
-    columns = [batch.column(name).cast(schema.field(name).type) for name in schema.names]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _without_columns(rows: int, each: int) -> list[pa.RecordBatch]:

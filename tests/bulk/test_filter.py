@@ -14,6 +14,9 @@ BATCH = pa.record_batch(
         "a b": ["x", "y", "z"],
         "age": [" 18", "n/a", "7.5e0"],
         "flag": [True, False, True],
+        "big": pa.array([2**60 + 1, 2, -(2**63)], pa.int64()),
+        "huge": pa.array([2**64 - 1, 2**60 + 1, None], pa.uint64()),
+        "word": pa.array(["a", "b", None]).dictionary_encode(),
     }
 )
 
@@ -37,6 +40,21 @@ BATCH = pa.record_batch(
         ("number(G1) == 1", [0]),
         ("flag", [0, 2]),
         ("flag == False", [1]),
+        ("big > 1.5", [0, 1]),
+        ("2.0 == big", [1]),
+        ("big > p", [0, 1]),
+        ("number(big) == 1152921504606846977", [0]),
+        ("big >= -9223372036854775808", [0, 1, 2]),
+        ("big < 18446744073709551615", [0, 1, 2]),
+        ("p < 16777217", [0, 1, 2]),
+        ("huge > 1", [0, 1]),
+        ("huge >= -1", [0, 1]),
+        ("huge == 18446744073709551615", [0]),
+        ("big == 1152921504606846977 and huge > big", [0]),
+        ("not huge == big", [0, 1]),
+        ("huge in (18446744073709551615, 3)", [0]),
+        ("word == 'a'", [0]),
+        ("word in ('a', 'c')", [0]),
     ],
 )
 def test_rows_pass_for_which_it_is_true(text: str, passed: list[int]) -> None:
@@ -60,6 +78,9 @@ def test_the_columns_are_known_before_a_row_is_read() -> None:
         ("city in 'Bern'", "has to be a list of values"),
         ("city is 'Bern'", "what follows `is` has to be None"),
         ("city in (p,)", "'p' is not allowed"),
+        ("p == 99999999999999999999", "99999999999999999999 has more than 64 bits"),
+        ("p > -9223372036854775809", "-9223372036854775809 has more than 64 bits"),
+        ("p in (18446744073709551616,)", "18446744073709551616 has more than 64 bits"),
         ("(" * 5000 + "p" + ")" * 5000, ""),
         ("p == 1 or " * 1000 + "p == 1", "more than 10000 characters"),
     ],
@@ -76,6 +97,7 @@ def test_anything_else_is_refused_and_never_run(text: str, reason: str) -> None:
         ("1 < 2", "is no condition"),
         ("city > 3", r"compares values of different types; the columns are city \(string\)"),
         ("p in ('a',)", "Failed to parse string"),
+        ("G1 in (1.5,)", "Float value 1.500000 was truncated"),
     ],
 )
 def test_a_filter_that_fits_no_row_is_an_error(text: str, reason: str) -> None:

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
+from tfleet.bulk.selection import Selection
 from tfleet.bulk.sources.arrow_file import ArrowSource
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.source import InputPlace, PieceLimits
@@ -32,6 +34,31 @@ def test_reading_goes_on_at_the_end_of_any_piece(tmp_path: Path, stream: bool) -
     assert whole[0].batch.schema == pa.schema({"kind": pa.string(), "id": pa.int64()})
     for index, piece in enumerate(whole):
         assert list(source.pieces(piece.end, ["kind", "id"])) == whole[index + 1 :]
+
+
+VIEWS = {
+    "text": (pa.array(["a", None, "b" * 20], pa.string_view()), pa.string()),
+    "bytes": (pa.array([b"a", None, b"b"], pa.binary_view()), pa.binary()),
+    "runs": (pc.run_end_encode(pa.array([1, 1, 2])), pa.int64()),
+    "lists": (pa.array([["a"], None, []], pa.list_(pa.string_view())), pa.list_(pa.string())),
+    "fixed": (pa.array([["a"], None, ["b"]], pa.list_(pa.string_view(), 1)), pa.list_(pa.string(), 1)),
+    "fields": (
+        pa.array([{"x": "a"}, None, {"x": "b"}], pa.struct({"x": pa.string_view()})),
+        pa.struct({"x": pa.string()}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_other_layouts_of_values_become_plain_ones(tmp_path: Path, name: str) -> None:
+    column, kind = VIEWS[name]
+    batch = pa.record_batch({"x": column})
+    with pa.ipc.new_file(tmp_path / "f", batch.schema) as writer:
+        writer.write_batch(batch)
+    source = ArrowSource(InputFile(str(tmp_path / "f")), 0, LIMITS)
+    (piece,) = Selection(sample=0.5, seed=9).pieces(source.pieces(InputPlace(), ["x"]))
+    assert source.schema(["x"]).field("x").type == piece.batch.schema.field("x").type == kind
+    assert piece.batch["x"].to_pylist() == column.to_pylist()[::2]
 
 
 def test_a_piece_has_no_more_bytes_than_allowed(tmp_path: Path) -> None:
