@@ -60,6 +60,8 @@ KEEP_DEAD_MS: Final = 7 * 24 * 3600 * 1000
 SETTLED_CHANNEL: Final = "settled"
 IDLE_MS: Final = 3600 * 1000
 """For so long a worker without jobs, or a stream without workers and jobs, is remembered."""
+MOST_BEGUN_BYTES: Final = 32 * 1024 * 1024
+"""Bodies in one answer: more of them may not come within the time limit of a command."""
 _EXPIRED_AT_ONCE: Final = 100
 _TIDIED_AT_ONCE: Final = 100
 
@@ -93,6 +95,14 @@ class Totals:
 
     jobs: int
     bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class BegunJobs:
+    """Jobs that a worker has begun, and how many of the entries that it named are settled by that."""
+
+    jobs: tuple[TakenJob, ...]
+    handled: int
 
 
 class Shard:
@@ -138,14 +148,18 @@ class Shard:
         """Say that the stream is in use, and make it with its group if they are not there."""
         await self.connection.run(OPEN_STREAM, stream)
 
-    async def begin(self, worker: str, stream: str, entries: Sequence[tuple[str, str]]) -> list[TakenJob]:
-        """Mark what a worker has read (entry and id of each) as running. Those past their deadline are
-        settled, and are not in the result.
+    async def begin(
+        self, worker: str, stream: str, entries: Sequence[tuple[str, str]], most_bytes: int = MOST_BEGUN_BYTES
+    ) -> BegunJobs:
+        """Mark what a worker has read (entry and id of each) as running, as far as the bodies have
+        `most_bytes` together, but at least one. Those past their deadline are settled, and are not in the
+        result.
         """
         if not entries:
-            return []
+            return BegunJobs((), 0)
         flat = [text for pair in entries for text in pair]
-        return [_taken(row) for row in await self.connection.run(BEGIN, worker, stream, *flat)]
+        handled, rows = await self.connection.run(BEGIN, worker, stream, most_bytes, *flat)
+        return BegunJobs(tuple(map(_taken, rows)), int(handled))
 
     async def renew(self, worker: str, stream: str, entries: Sequence[str]) -> frozenset[str]:
         """Keep these entries with this worker. Returns those that it has lost."""
@@ -172,9 +186,12 @@ class Shard:
         arguments = (job.id, stream, job.entry, answer.status, headers, answer.body)
         return bool(await self.connection.run(FINISH, *arguments))
 
-    async def put_back(self, job: TakenJob, stream: str) -> int:
-        """Queue a job again that was not computed. Returns how often that has happened to it."""
-        return int(await self.connection.run(PUT_BACK, job.id, stream, job.entry))
+    async def put_back(self, worker: str, stream: str, entry: tuple[str, str], *, tried: bool) -> bool:
+        """Queue a job again (its entry and id) that was not computed. `tried` is whether the worker has begun
+        to compute it: then it runs alone. False if the worker has it no more.
+        """
+        arguments = (worker, stream, *entry, int(tried), DEAD_AT, KEEP_DEAD_MS)
+        return bool(await self.connection.run(PUT_BACK, *arguments))
 
     async def leave(self, worker: str, stream: str) -> bool:
         """Remove a worker that ends. False if it still has jobs: then it stays, and others reclaim them."""

@@ -16,7 +16,7 @@ RECLAIM: Final = Script(
 local worker, stream, visibility_ms = ARGV[1], ARGV[2], ARGV[3]
 local most, dead_ms, now = tonumber(ARGV[4]), tonumber(ARGV[5]), now_ms()
 for _, pending in ipairs(redis.call('XPENDING', P .. stream, GROUP, 'IDLE', visibility_ms, '-', '+', 100)) do
-  local entry, holder, deliveries = pending[1], pending[2], pending[4]
+  local entry, holder = pending[1], pending[2]
   local found = redis.call('XRANGE', P .. stream, entry, entry)
   if not found[1] then
     -- Somebody has deleted the entry by hand. What is left is the note that it was delivered.
@@ -26,12 +26,8 @@ for _, pending in ipairs(redis.call('XPENDING', P .. stream, GROUP, 'IDLE', visi
     if not is_open(state_of(id)) or redis.call('HGET', job_key(id), 'entry') ~= entry then
       redis.call('XACK', P .. stream, GROUP, entry)
       redis.call('XDEL', P .. stream, entry)
-    elseif deliveries + 1 >= most then
-      leave_stream(id)
-      redis.call('HSET', job_key(id), 'deliveries', deliveries, 'reason',
-        deliveries .. ' workers died, or stopped, while they had this job; the last one was ' .. holder)
-      redis.call('ZADD', P .. 'dead', now + dead_ms, id)
-      close_job(id, 'dead', now)
+    elseif deliveries_of(id) + 1 >= most then
+      bury(id, deliveries_of(id), holder, now, dead_ms)
     else
       redis.call('XCLAIM', P .. stream, GROUP, worker, visibility_ms, entry)
       count('abandoned')

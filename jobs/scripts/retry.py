@@ -19,7 +19,7 @@ if state ~= 'dead' then return state end
 local deadline = now_ms() + tonumber(ARGV[2])
 redis.call('ZREM', P .. 'dead', id)
 redis.call('ZREM', P .. 'callbacks', id)
-redis.call('HDEL', job_key(id), 'reason', 'settled_ms', 'worker', 'put_back', 'callback_tries')
+redis.call('HDEL', job_key(id), 'reason', 'settled_ms', 'worker', 'callback_tries')
 redis.call('HSET', job_key(id), 'deadline_ms', deadline, 'deliveries', 0)
 redis.call('HINCRBY', P .. 'totals', 'jobs', 1)
 redis.call('ZADD', P .. 'open', deadline, id)

@@ -46,6 +46,22 @@ local function is_open(state)
   return state == 'queued' or state == 'running'
 end
 
+-- How many workers have begun the job, less those that refused it. What others wrote counts for nothing.
+local function deliveries_of(id)
+  return tonumber(redis.call('HGET', job_key(id), 'deliveries') or 0) or 0
+end
+
+local function was_begun_by(worker, id)
+  local found = redis.call('HMGET', job_key(id), 'state', 'worker')
+  return found[1] == 'running' and found[2] == worker
+end
+
+-- The worker that has read this entry, if one has it still.
+local function holder_of(stream, entry)
+  local pending = redis.call('XPENDING', P .. stream, GROUP, entry, entry, 1)
+  return pending[1] and pending[1][2]
+end
+
 local function open_group(stream)
   redis.call('ZADD', P .. 'streams', now_ms(), stream)
   if redis.call('EXISTS', P .. stream) == 1 then
@@ -106,6 +122,15 @@ local function settle_open_job(id, state, now, answer_bytes)
   set_bytes(id, OVERHEAD + answer_bytes)
   redis.call('ZADD', P .. 'settled', now + keep_ms, id)
   close_job(id, state, now)
+end
+
+-- A dead job keeps its body, until it is retried, dropped or forgotten.
+local function bury(id, deliveries, holder, now, dead_ms)
+  leave_stream(id)
+  redis.call('HSET', job_key(id), 'deliveries', deliveries, 'reason',
+    deliveries .. ' workers died, or stopped, while they had this job; the last one was ' .. holder)
+  redis.call('ZADD', P .. 'dead', now + dead_ms, id)
+  close_job(id, 'dead', now)
 end
 
 local function forget(id)

@@ -46,7 +46,7 @@ async def test_each_end_of_a_job_is_counted(shard: Shard) -> None:
     await shard.finish(done, STREAM, echo(done))
     await shard.finish(done, STREAM, echo(done))
     await shard.cancel(cancelled.id)
-    await shard.put_back(late, STREAM)
+    await shard.put_back("w1", STREAM, (late.entry, late.id), tried=False)
     await queued(shard, times=JobTimes(timeout_ms=1, keep_ms=60_000))
     await eventually(shard.expire)
     counts = (await shard.stats()).counts
@@ -66,7 +66,9 @@ async def test_redelivery_and_death_are_counted(shard: Shard) -> None:
     await queued(shard)
     await taken(shard)
     for number in range(1, DEAD_AT):
-        await shard.reclaim(f"w{number}", STREAM, 0)
+        worker = f"w{number + 1}"
+        if found := await shard.reclaim(worker, STREAM, 0):
+            await shard.begin(worker, STREAM, [found])
     stats = await shard.stats()
     assert stats.counts[Counted.ABANDONED] == DEAD_AT - 2
     assert (stats.counts[Counted.DEAD], stats.dead) == (1, 1)

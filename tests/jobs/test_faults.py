@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.job_consumer import consuming, hashed
 from tests.support.job_faults import faults, report, run_with_faults
-from tests.support.jobs import queued
+from tests.support.jobs import queued, taken
 from tests.support.redis_server import DURABLE, RedisServer, need_redis, redis_server, shard_of
 from tests.support.waiting import eventually
 from tfleet.jobs.connect import require_redis_library
@@ -36,7 +36,10 @@ async def test_a_job_that_kills_workers_condemns_no_other(tmp_path: Path) -> Non
     """The workers are processes: the poison kills each that takes it."""
     with redis_server(tmp_path, *DURABLE) as server:
         async with shard_of(server, "poison") as shard:
+            # A worker has died with all of these: at the next death the others must not be with the poison.
+            slow = [await queued(shard, b"slow") for _ in range(3)]
             poison = await queued(shard, b"poison")
+            assert len(await taken(shard, "dead")) == 4
             good = [await queued(shard, b"good") for _ in range(20)]
 
             async def keep_workers() -> None:
@@ -51,11 +54,11 @@ async def test_a_job_that_kills_workers_condemns_no_other(tmp_path: Path) -> Non
                         raise
 
             keeping = asyncio.create_task(keep_workers())
-            found = [await _settled(shard, job_id) for job_id in (poison, *good)]
+            found = [await _settled(shard, job_id) for job_id in (poison, *slow, *good)]
             keeping.cancel()
             await asyncio.wait([keeping])
-    assert [record.state.value for record in found] == ["dead"] + ["done"] * 20
-    assert found[0].delivery.count == 2
+    assert [record.state.value for record in found] == ["dead"] + ["done"] * 23
+    assert [record.delivery.count for record in found[:4]] == [2] * 4
 
 
 async def test_a_list_loses_images_and_our_queue_does_not(

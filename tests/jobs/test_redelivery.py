@@ -17,7 +17,7 @@ async def reclaimed(shard: Shard, worker: str) -> TakenJob | None:
     found = await shard.reclaim(worker, STREAM, VISIBILITY_MS)
     if found is None:
         return None
-    [job] = await shard.begin(worker, STREAM, [found])
+    [job] = (await shard.begin(worker, STREAM, [found])).jobs
     return job
 
 
@@ -105,6 +105,69 @@ async def test_the_third_delivery_makes_a_job_dead(shard: Shard) -> None:
     assert "w2" in dead.reason
     assert [job.id for job in await shard.list(dead=True)] == [poison]
     assert (await shard.totals()).jobs == 0
+
+
+async def test_a_refused_job_that_may_kill_stays_alone(shard: Shard) -> None:
+    """It would else be in a batch again, and in the end all of that batch would be dead."""
+    poison = await queued(shard, b"poison")
+    await taken(shard, "dies")
+    for worker in ("full", "also full"):
+        await abandoned(shard)
+        job = await reclaimed(shard, worker)
+        assert job is not None
+        assert (job.id, job.deliveries) == (poison, 2)
+        assert await shard.put_back(worker, STREAM, (job.entry, job.id), tried=False)
+        assert not await shard.put_back(worker, STREAM, (job.entry, job.id), tried=False), "it is there"
+        innocent = await queued(shard, b"innocent")
+        assert [each.id for each in await taken(shard, "w3")] == [innocent]
+        assert await shard.cancel(innocent) is JobState.RUNNING
+    await abandoned(shard)
+    assert await reclaimed(shard, "dies, too") is not None
+    await abandoned(shard)
+    assert await reclaimed(shard, "w4") is None
+    assert [job.id for job in await shard.list(dead=True)] == [poison]
+
+
+async def test_a_job_in_which_two_workers_hang_is_dead(shard: Shard) -> None:
+    """Both are told to end, and give it back while they still compute it."""
+    hangs = await queued(shard, b"hangs")
+    [job] = await taken(shard, "w1")
+    assert await shard.put_back("w1", STREAM, (job.entry, job.id), tried=True)
+    assert await taken(shard, "w2") == [], "it comes alone only"
+    await abandoned(shard)
+    again = await reclaimed(shard, "w2")
+    assert again is not None
+    assert again.deliveries == 2
+    assert await shard.put_back("w2", STREAM, (again.entry, again.id), tried=True)
+    record = await shard.read(hangs)
+    assert record is not None
+    assert (record.state, record.delivery.count) == (JobState.DEAD, 2)
+    assert (await shard.totals()).jobs == 0
+
+
+async def test_a_worker_gives_back_only_what_it_has(shard: Shard) -> None:
+    await queued(shard)
+    [job] = await taken(shard, "stalled")
+    await abandoned(shard)
+    assert await reclaimed(shard, "w2") is not None
+    assert not await shard.put_back("stalled", STREAM, (job.entry, job.id), tried=True)
+    assert await shard.renew("w2", STREAM, [job.entry]) == frozenset()
+
+
+async def test_a_read_whose_answer_was_lost_counts_for_nothing(shard: Shard) -> None:
+    await queued(shard)
+    await shard.open_stream(STREAM)
+    await shard.connection.wait_for_entries(STREAM, "w1", count=1, wait_ms=100)
+    for _ in range(4):
+        await abandoned(shard)
+        assert await shard.reclaim("w2", STREAM, VISIBILITY_MS) is not None
+    await abandoned(shard)
+    job = await reclaimed(shard, "w3")
+    assert job is not None
+    assert job.deliveries == 1
+    [again] = (await shard.begin("w3", STREAM, [(job.entry, job.id)])).jobs
+    assert again.deliveries == 1, "the same worker asks again"
+    assert not (await shard.begin("w2", STREAM, [(job.entry, job.id)])).jobs, "it is another worker's"
 
 
 async def test_a_dead_job_does_not_hold_up_others(shard: Shard) -> None:

@@ -91,6 +91,6 @@ async def test_taskiq_redis_130_a_kill_after_delivery(tmp_path: Path, count: int
         for shard, job_id in zip(shards, ids, strict=True):
             reclaimed = await eventually(partial(shard.reclaim, "other", STREAM, int(VISIBILITY_S * 1000)))
             assert reclaimed is not None
-            [job] = await shard.begin("other", STREAM, [reclaimed])
+            [job] = (await shard.begin("other", STREAM, [reclaimed])).jobs
             assert (job.id, job.deliveries) == (job_id, 2)
             assert await shard.finish(job, STREAM, echo(job))

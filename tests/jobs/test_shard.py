@@ -157,11 +157,22 @@ async def test_the_answer_of_a_cancelled_job_is_dropped(shard: Shard) -> None:
 async def test_a_job_that_is_put_back_comes_again(shard: Shard) -> None:
     job_id = await queued(shard)
     [job] = await taken(shard)
-    assert await shard.put_back(job, STREAM) == 1
+    assert await shard.put_back("w1", STREAM, (job.entry, job.id), tried=False)
     [again] = await taken(shard, "w2")
     assert (again.id, again.deliveries) == (job_id, 1)
     assert not await shard.finish(job, STREAM, ANSWER), "the first worker has it no more"
     assert await shard.finish(again, STREAM, ANSWER)
+
+
+async def test_bodies_are_given_by_bytes(shard: Shard) -> None:
+    ids = [await queued(shard, bytes(100)) for _ in range(4)]
+    await shard.open_stream(STREAM)
+    entries = await shard.connection.wait_for_entries(STREAM, "w1", count=10, wait_ms=100)
+    first = await shard.begin("w1", STREAM, entries, most_bytes=250)
+    assert ([job.id for job in first.jobs], first.handled) == (ids[:2], 2)
+    assert await shard.cancel(ids[2]) is JobState.QUEUED
+    rest = await shard.begin("w1", STREAM, entries[first.handled :], most_bytes=1)
+    assert ([job.id for job in rest.jobs], rest.handled) == (ids[3:], 2), "one at least"
 
 
 async def test_a_shard_keeps_its_name_and_secret(shard: Shard) -> None:

@@ -32,7 +32,7 @@ async def answered(shard: Shard, worker: str = "w1") -> str:
     """Answer the next job of this shard."""
     await shard.open_stream(STREAM)
     entries = await shard.connection.wait_for_entries(STREAM, worker, count=1, wait_ms=1000)
-    [job] = await shard.begin(worker, STREAM, entries)
+    [job] = (await shard.begin(worker, STREAM, entries)).jobs
     assert await shard.finish(job, STREAM, ANSWER)
     return job.id
 

@@ -43,7 +43,7 @@ async def taken(shard: Shard, worker: str = "w1", count: int = 10) -> list[Taken
     """What a worker gets at once, or soon."""
     await shard.open_stream(STREAM)
     entries = await shard.connection.wait_for_entries(STREAM, worker, count=count, wait_ms=100)
-    return await shard.begin(worker, STREAM, entries)
+    return list((await shard.begin(worker, STREAM, entries)).jobs)
 
 
 @contextlib.asynccontextmanager
@@ -57,7 +57,7 @@ async def answering(
         await shard.open_stream(stream)
         while True:
             entries = await shard.connection.wait_for_entries(stream, "answering", count=1, wait_ms=1000)
-            for job in await shard.begin("answering", stream, entries):
+            for job in (await shard.begin("answering", stream, entries)).jobs:
                 had.append(job)
                 await shard.finish(job, stream, answer(job))
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -18,7 +19,10 @@ from tfleet.jobs.redis_url import RedisUrl
 from tfleet.worker.jobs.call import CallApplication
 from tfleet.worker.jobs.job_metrics import JobMetrics
 from tfleet.worker.jobs.lanes import Lanes
-from tfleet.worker.jobs.shard_consumer import ConsumerIdentity, ShardConsumer
+from tfleet.worker.jobs.refusals import Refusals
+from tfleet.worker.jobs.running_jobs import ConsumerIdentity
+from tfleet.worker.jobs.shard_consumer import ShardConsumer
+from tfleet.worker.wsgi.admission_queue import AdmissionQueue
 
 _JOIN_S: Final = 10.0
 """For Redis, on top of the time that jobs may take to their end."""
@@ -32,13 +36,13 @@ class JobConsumer:
         redis: Sequence[RedisUrl],
         service: str,
         identity: ConsumerIdentity,
-        free_threads: Callable[[], int],
+        queue: AdmissionQueue,
         call: CallApplication,
     ) -> None:
         self._redis = redis
         self._service = service
         self._identity = identity
-        self._free_threads = free_threads
+        self._queue = queue
         self._call = call
         self.metrics = JobMetrics([str(url) for url in redis])
         self._timeout_s = 0.0
@@ -78,15 +82,20 @@ class JobConsumer:
     async def _take(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._started.set()
-        lanes = Lanes(self._free_threads)
         shards = shards_of(self._redis, self._service)
+        rng = random.Random()  # noqa: S311 - spreads load, keeps no secret
+        lanes = Lanes(lambda: self._queue.free_threads, len(shards), Refusals(self._loop.time, rng))
+        self._queue.tell_of_free_threads(lanes.thread_freed)
         consumers = [
-            ShardConsumer(shard, self._identity, lanes, self._call, counts, shards=len(shards))
+            ShardConsumer(shard, self._identity, lanes, self._call, counts)
             for shard, counts in zip(shards, self.metrics.shards, strict=True)
         ]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(task()) for consumer in consumers for task in consumer.tasks]
             await self._stop.wait()
-            await asyncio.gather(*(consumer.stop(self._timeout_s) for consumer in consumers))
+            lanes.stop()
+            await asyncio.gather(*(consumer.end(self._timeout_s) for consumer in consumers))
             for task in tasks:
                 task.cancel()
+        for consumer in consumers:
+            await consumer.close()

@@ -9,7 +9,7 @@ import structlog
 from tfleet.discovery.instance import Instance
 from tfleet.jobs.job import stream_name
 from tfleet.worker.jobs.consumer import JobConsumer
-from tfleet.worker.jobs.shard_consumer import ConsumerIdentity
+from tfleet.worker.jobs.running_jobs import ConsumerIdentity
 from tfleet.worker.metrics import WorkerMetrics
 from tfleet.worker.settings import JobConsumerSettings
 from tfleet.worker.wsgi.server import WsgiServer
@@ -32,11 +32,7 @@ class WorkerJobs:
             stream = stream_name(instance.model, instance.version)
             identity = ConsumerIdentity(instance.id, stream, settings.visibility_s)
             self._consumer = JobConsumer(
-                settings.redis,
-                service,
-                identity,
-                lambda: server.queue.free_threads,
-                server.call_application,
+                settings.redis, service, identity, server.queue, server.call_application
             )
             metrics.include(self._consumer.metrics)
 

@@ -108,6 +108,7 @@ class AdmissionQueue:
         self._bytes = 0
         self._served: set[object] = set()
         self._busy = BusyTime()
+        self._thread_freed: Callable[[], None] = lambda: None
 
     def __repr__(self) -> str:
         return f"<AdmissionQueue waiting={self.waiting} bytes={self._bytes} served={len(self._served)}>"
@@ -132,6 +133,13 @@ class AdmissionQueue:
         """Set the number of threads."""
         with self._lock:
             self._threads = threads
+        self._thread_freed()
+
+    def tell_of_free_threads(self, thread_freed: Callable[[], None]) -> None:
+        """Call this, in any thread, whenever a thread may be free. It has to be quick: requests wait for
+        it.
+        """
+        self._thread_freed = thread_freed
 
     def reserve(self, request: object, body_bytes: int, *, small: bool = False) -> Rejection | None:
         """Reserve room for a body of this size, or for its new size. Returns why it is rejected, or None.
@@ -202,6 +210,7 @@ class AdmissionQueue:
             self._served.discard(request)
             if not self._served:
                 self._busy.end()
+        self._thread_freed()
 
     @property
     def _ahead(self) -> int:
