@@ -55,7 +55,8 @@ async def killed_two_workers(shard: Shard) -> str:
     await taken(shard, "w1")
     for worker in ("w2", "w3"):
         await asyncio.sleep(0.02)
-        await shard.reclaim(worker, STREAM, 10)
+        if found := await shard.reclaim(worker, STREAM, 10):
+            await shard.begin(worker, STREAM, [found])
     return job_id
 
 
