@@ -18,7 +18,7 @@ from tfleet.bulk.errors import BrokenInputError, CannotScoreError
 from tfleet.bulk.sources.csv_cells import cell_type
 from tfleet.bulk.sources.files import InputDigest, InputFile
 from tfleet.bulk.sources.json_lists import list_type, lists_column
-from tfleet.bulk.sources.json_text import is_written_anew, member_texts
+from tfleet.bulk.sources.json_text import LineTexts
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, read_blocks
 from tfleet.worker.api.protocols.dtypes import from_scalars
@@ -166,19 +166,21 @@ def _texts(
     objects: Sequence[dict[str, Any] | None], lines: Sequence[bytes], names: Sequence[str]
 ) -> dict[str, pa.Array]:
     """The columns with these names as text."""
-    columns: dict[str, list[str | None]] = {name: [] for name in names}
-    for each, line in zip(objects, lines, strict=True):
-        written: dict[str, str] | None = None
-        for name, texts in columns.items():
-            value = None if each is None else each.get(name)
+    found = {}
+    by_line: dict[int, LineTexts] = {}
+    for name in names:
+        values = [None if each is None else each.get(name) for each in objects]
+        for index, value in enumerate(values):
             if value is None or isinstance(value, str):
-                texts.append(value)
-            elif is_written_anew(value):
-                written = member_texts(line) if written is None else written
-                texts.append(written[name])
-            else:
-                texts.append(orjson.dumps(value).decode())
-    return {name: pa.array(texts, pa.string()) for name, texts in columns.items()}
+                continue
+            if isinstance(value, int):  # also true and false
+                values[index] = orjson.dumps(value).decode()
+                continue
+            if index not in by_line:
+                by_line[index] = LineTexts(lines[index])
+            values[index] = by_line[index].of(name, value)
+        found[name] = pa.array(values, pa.string())
+    return found
 
 
 def _numbers_column(

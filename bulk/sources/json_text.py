@@ -5,21 +5,49 @@ A parser makes a float of 1.10 and of an identifier of 20 digits, and neither co
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Final
 
 import orjson
 
 _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
+_AS_WRITTEN: Final = json.JSONDecoder(parse_float=str, parse_int=str)
 
 
-def is_written_anew(value: Any) -> bool:
-    """Whether a parsed value may differ from its text, once it is written again."""
-    return isinstance(value, float | list | dict)
+class LineTexts:
+    """The texts of the values in one line, which has to be a JSON object that was parsed."""
+
+    __slots__ = ("_line", "_members", "_numbers")
+
+    def __init__(self, line: bytes) -> None:
+        self._line = line
+        self._numbers: dict[str, Any] | None = None
+        self._members: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"<LineTexts of {len(self._line)} bytes>"
+
+    def of(self, name: str, value: float | list[Any] | dict[str, Any]) -> str:
+        """The text of a value, which the parser has found under this name."""
+        return self._number(name) if isinstance(value, float) else self._member(name)
+
+    def _number(self, name: str) -> str:
+        if self._numbers is None:
+            try:
+                self._numbers, _ = _AS_WRITTEN.raw_decode(self._line.decode().lstrip())
+            except RecursionError:  # another value is nested more deeply than this parser can go
+                return self._member(name)
+        return str(self._numbers[name])
+
+    def _member(self, name: str) -> str:
+        if self._members is None:
+            self._members = member_texts(self._line)
+        return self._members[name]
 
 
 def member_texts(line: bytes) -> dict[str, str]:
-    """The text of each value by its name. The line has to be a JSON object that was parsed."""
+    """The text of each value by its name. The line has to be a JSON object."""
     found = {}
     depth = begin = 0
     name = ""

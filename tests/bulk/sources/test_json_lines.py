@@ -95,7 +95,7 @@ def test_lists_have_the_values_that_a_body_would_have(source: Any) -> None:
 
 def test_numbers_of_other_fields_are_kept_as_they_are_written(source: Any) -> None:
     line = (
-        '{"id": 12345678901234567890123, "price" : 1.10 ,"x": 1.0, '
+        ' {"id": 12345678901234567890123, "price" : 1.10 ,"x": 1.0, '
         '"more": {"a,}": [1E5, "\\"]"]}, "last":-0.0}'
     )
     (piece,) = pieces(source(line, {"id": 9007199254740993, "price": "1.10"}))
