@@ -152,9 +152,9 @@ def test_reading_goes_on_at_the_end_of_any_piece(source: Any, compressed: bool) 
         assert [each.batch for each in following] == [each.batch for each in whole[index + 1 :]]
 
 
-@pytest.mark.parametrize("ending", ["gz", "bz2", "zst", "lz4"])
+@pytest.mark.parametrize("ending", ["gz", "zst", "lz4"])
 def test_a_compressed_file_that_breaks_off_cannot_be_finished(source: Any, ending: str) -> None:
-    content = b"id\n" + b"".join(b"%d\n" % (number * 7919 % 10_000_019) for number in range(400_000))
+    content = b"id\n" + b"".join(b"%d\n" % (number * 7919 % 10_000_019) for number in range(200_000))
     buffer = pa.BufferOutputStream()
     with pa.CompressedOutputStream(buffer, {"gz": "gzip", "zst": "zstd"}.get(ending, ending)) as stream:
         stream.write(content)
