@@ -20,6 +20,7 @@ KILLS: Final = 10
 PART_ROWS: Final = 30_000
 _LOOK_S: Final = 0.005
 _WITHIN_S: Final = 0.05  # the longest time between a part's end and the kill
+_LEFT: Final = 3  # parts that a run has left at its kill, so that it is not done before
 _PATIENCE_S: Final = 300.0
 
 
@@ -61,7 +62,9 @@ def _killed(folder: Path, form: str, rows: int) -> KillFigures:
     score(*run, "-o", whole)
     there = _parts(whole)
     chance = random.Random(16)
-    kills = [_kill(chance, (*run, "-o", out), out, there) for _ in range(KILLS)]
+    # One kill in each share of the run, so that they are spread over all of it.
+    moments = [chance.randrange(number * there, (number + 1) * there) // KILLS for number in range(KILLS)]
+    kills = [_kill(chance, (*run, "-o", out), out, min(each, there - _LEFT)) for each in moments]
     score(*run, "-o", out, "--resume")
     wanted, found = _contents(whole), _contents(out)
     equal = sum(found.get(name) == content for name, content in wanted.items())
@@ -69,9 +72,9 @@ def _killed(folder: Path, form: str, rows: int) -> KillFigures:
     return KillFigures(form, rows, ds.dataset(out).count_rows(), there, kills, files, equal)
 
 
-def _kill(chance: random.Random, run: tuple[object, ...], out: Path, whole: int) -> Kill:
-    """Go on with the run, and kill it a few parts later, at any moment within one."""
-    wanted = _parts(out) + 1 + chance.randrange(max(whole // KILLS // 2, 1))
+def _kill(chance: random.Random, run: tuple[object, ...], out: Path, moment: int) -> Kill:
+    """Go on with the run, and kill it when it has written a part and so many are there, within the next."""
+    wanted = max(_parts(out) + 1, moment)
     began_s = time.perf_counter()
     with subprocess.Popen(
         score_argv(*run, "--resume"),

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from tests.bulk.conftest import COLUMNS, IRIS, score_argv
-from tests.support.environment import users_environment
+from tests.bulk.conftest import COLUMNS, IRIS
+from tests.support.forked_workers import ForkedProcess, ForkedWorkers
 from tests.support.waiting import eventually_sync
 
 KILLS = int(os.environ.get("TFLEET_SOAK_KILLS", "2"))
@@ -31,13 +32,20 @@ FORMS = ("rows.csv", "rows.parquet")
 pytestmark = [pytest.mark.process, pytest.mark.timeout(60 + (KILLS + 3) * WHOLE_S)]
 
 
-def start(folder: Path, name: str, out: str, *options: object) -> subprocess.Popen[str]:
+@contextmanager
+def started(
+    forked: ForkedWorkers, folder: Path, name: str, out: str, *options: object
+) -> Iterator[ForkedProcess]:
+    """A run that has begun; what it says is in `out.log`."""
     # Small batches, so that even the short run takes long enough to be killed in its middle.
     sizes = ("--part-rows", ROWS // PARTS, "--batch-rows", 16 + ROWS // 20_000)
-    argv = score_argv(name, "-o", out, "--model", IRIS, *sizes, *options)
-    return subprocess.Popen(
-        argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=users_environment()
-    )
+    argv = ["score", name, "-o", out, "--model", IRIS, *sizes, *options]
+    process = ForkedProcess(forked, [*map(str, argv)], str(folder / f"{out}.log"), {}, folder=folder)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(20)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -57,44 +65,45 @@ def write(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_kills_at_random_moments_cost_no_row(name: str, tmp_path: Path) -> None:
+def test_kills_at_random_moments_cost_no_row(forked: ForkedWorkers, name: str, tmp_path: Path) -> None:
     write(tmp_path)
-    with start(tmp_path, name, "whole") as process:
+    with started(forked, tmp_path, name, "whole") as process:
         assert process.wait(WHOLE_S) == 0
     whole = contents(tmp_path / "whole")
     count = parts(tmp_path / "whole")
     assert count > PARTS // 2
     chance = random.Random(16)
-    moments = sorted(chance.sample(range(1, count * 2 // 3), KILLS))
-    for moment in moments:
-        with start(tmp_path, name, "out", "--resume") as process:
+    codes = []
+    for number in range(KILLS):  # one in each share of the run, the last one included
+        moment = chance.randrange(max(number * count // KILLS, 1), (number + 1) * count // KILLS)
+        with started(forked, tmp_path, name, "out", "--resume") as process:
             eventually_sync(lambda moment=moment: parts(tmp_path / "out") >= moment, timeout_s=WHOLE_S)  # type: ignore[misc] # bound at once
             time.sleep(chance.random() / 200)  # a moment within a part
             process.kill()
-            assert process.wait(20) == -signal.SIGKILL
-        assert parts(tmp_path / "out") < count
-    with start(tmp_path, name, "out", "--resume") as process:
+            codes.append(process.wait(20))
+    # The last one may have been done before.
+    assert codes[:-1] == [-signal.SIGKILL] * (KILLS - 1)
+    with started(forked, tmp_path, name, "out", "--resume") as process:
         assert process.wait(WHOLE_S) == 0
     assert contents(tmp_path / "out") == whole
     ids = pq.read_table(tmp_path / "out", columns=["id"])["id"].to_pylist()
     assert list(map(int, ids)) == list(range(ROWS))
 
 
-def test_ctrl_c_keeps_what_is_written(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_is_written(forked: ForkedWorkers, tmp_path: Path) -> None:
     write(tmp_path)
-    with start(tmp_path, "rows.parquet", "out") as process:
+    with started(forked, tmp_path, "rows.parquet", "out") as process:
         eventually_sync(lambda: parts(tmp_path / "out") >= 2, timeout_s=WHOLE_S)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (
-        130,
-        "tfleet score: interrupted: what is written stays, and --resume goes on\n",
+        assert process.wait(60) == 130
+    assert (tmp_path / "out.log").read_text() == (
+        "tfleet score: interrupted: what is written stays, and --resume goes on\n"
     )
     assert {path.name.partition("-")[0] for path in (tmp_path / "out").iterdir()} == {
         "part",
         "_manifest.json",
     }
-    with start(tmp_path, "rows.parquet", "out", "--resume") as process:
+    with started(forked, tmp_path, "rows.parquet", "out", "--resume") as process:
         assert process.wait(WHOLE_S) == 0
     ids = pq.read_table(tmp_path / "out", columns=["id"])["id"].to_pylist()
     assert ids == list(range(ROWS))

@@ -24,17 +24,16 @@ from tfleet.proxy.settings import Mode
 
 @asynccontextmanager
 async def fleet_of(
-    *labels: str, mode: Mode = "p2p", **chosen: Any
+    *labels: str, mode: Mode = "p2p", within: Address | None = None, **chosen: Any
 ) -> AsyncIterator[tuple[Address, dict[str, FakeWorker]]]:
     """A proxy, and a ready worker of each version, written `MODEL/VERSION`.
 
-    `m` has the plan that version 1 is `prod`, and version 2 the stable one.
+    `m` has the plan that version 1 is `prod`, and version 2 the stable one. It is `within` a registry, or in
+    one of its own.
     """
     async with AsyncExitStack() as stack:
-        registry = stack.enter_context(embedded_registry())
-        url = f"{registry.url}/v1/kv/{plan_key('tfleet', 'm')}"
-        document = dump_plan(Plan("2", labels={"prod": "1"}))
-        (await asyncio.to_thread(requests.put, url, data=document, timeout=10)).raise_for_status()
+        registry = within or stack.enter_context(embedded_registry())
+        await write_plan(registry, Plan("2", labels={"prod": "1"}))
         served = {}
         for label in labels:
             served[label] = worker = await stack.enter_async_context(fake_worker())
@@ -50,6 +49,12 @@ async def fleet_of(
 
         await eventually(planned, wanted=lambda text: '"prod": "1"' in text)
         yield proxy, served
+
+
+async def write_plan(registry: Address, plan: Plan) -> None:
+    """Write the plan of `m`."""
+    url = f"{registry.url}/v1/kv/{plan_key('tfleet', 'm')}"
+    (await asyncio.to_thread(requests.put, url, data=dump_plan(plan), timeout=10)).raise_for_status()
 
 
 async def asked(
