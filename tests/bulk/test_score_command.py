@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +19,7 @@ from tests.support.graphs import write_model
 from tests.support.photos import PHOTOS as BY_NAME
 from tfleet.worker.inference.open_model import load_model
 from tfleet.worker.model.find import find_model
+from tfleet.worker.model.tensorflow import tf
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
@@ -219,6 +221,28 @@ def test_a_folder_of_images_is_scored(score: Score, tmp_path: Path) -> None:
     again = pq.read_table(tmp_path / "again").to_pylist()
     assert [row["label"] for row in again] == [row["label"] for row in rows]
     assert [row["id"] for row in again] == list(range(len(rows)))
+
+
+class Wide(tf.Module):  # type: ignore[misc] # TensorFlow has no types
+    """20,000 numbers for each row, which its signature does not say."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, "a")])  # type: ignore[untyped-decorator] # as above
+    def zeros(self, a: Any) -> Any:
+        width = tf.cast(20_000 + 0 * tf.reduce_sum(a), tf.int32)
+        return {"zeros": tf.zeros(tf.stack([tf.shape(a)[0], width]))}
+
+
+def test_outputs_of_any_size_fill_no_part(score: Score, tmp_path: Path) -> None:
+    module = Wide()
+    tf.saved_model.save(module, str(tmp_path / "wide" / "1"), signatures=module.zeros)
+    (tmp_path / "rows.csv").write_text("a\n" + "1\n" * 400)
+    done = score("rows.csv", "-o", "out", "--model", "wide/1", "--memory", "1GB", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    counts = [pq.read_metadata(path).num_rows for path in sorted((tmp_path / "out").glob("part-*"))]
+    assert sum(counts) == 400
+    # A part is full with 1/64 of the memory, and ends with a piece of a quarter of that.
+    assert max(counts) * 80_000 <= 10**9 // 64 * 1.25
+    assert pq.read_table(tmp_path / "out" / "part-00000.parquet")["zeros"][0].as_py() == [0.0] * 20_000
 
 
 def test_images_and_rows_are_not_mixed_up(score: Score, tmp_path: Path) -> None:
