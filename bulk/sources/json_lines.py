@@ -34,7 +34,8 @@ _MAX_FIELDS: Final = 10_000
 class JsonLinesSource:
     """One file. `infos` has the inputs of the model with plain values, `lists` those with lists.
 
-    With `all_fields` a field that is no column is an error of its row.
+    With `all_fields` a field that is no column is an error of its row. The columns are found if they are not
+    given.
     """
 
     rows: int | None = None
@@ -48,6 +49,7 @@ class JsonLinesSource:
         lists: Mapping[str, Cell],
         *,
         all_fields: bool,
+        columns: Sequence[str] | None = None,
     ) -> None:
         self.name = file.name
         self._file = file
@@ -56,7 +58,7 @@ class JsonLinesSource:
         self._infos = infos
         self._lists = lists
         self._all_fields = all_fields
-        self.columns = self._fields()
+        self.columns = self._fields() if columns is None else columns
 
     def __repr__(self) -> str:
         return f"<JsonLinesSource {self.name}>"
@@ -116,8 +118,7 @@ class JsonLinesSource:
                 if each is not None and not known.issuperset(each):
                     later = names_text(name for name in each if name not in known)
                     errors[index] = (
-                        f"the row has {later}, which no row of the first {BLOCK_BYTES} bytes has: choose "
-                        "columns with --keep"
+                        f"the row has {later}, which none of the first rows has: choose columns with --keep"
                     )
         texts = _texts(objects, lines, [name for name in schema.names if not self._is_taken(name)])
         columns = [

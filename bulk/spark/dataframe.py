@@ -30,9 +30,11 @@ from tfleet.bulk.spark.settings import (
     FleetChoice,
     RowSettings,
     TaskSettings,
+    TextForm,
 )
 from tfleet.bulk.spark.tasks import ANSWERS_SCHEMA, AskModel, ScoreRows
-from tfleet.worker.api.protocols.problems import names_text
+from tfleet.bulk.spark.text_rows import ReadRows
+from tfleet.worker.api.protocols.problems import names_text, quoted
 from tfleet.worker.model.graph_options import GraphOptions
 from tfleet.worker.model.model_path import ModelPath
 from tfleet.worker.options import ModelOptions
@@ -155,23 +157,39 @@ def scored_table(
     rows: RowSettings,
     keep: Sequence[str] | None,
     *,
-    texts: bool = False,
+    text: TextForm | None = None,
+    limit: int | None = None,
 ) -> ScoredTable:
-    """The table with predictions; `texts` as in `TaskSettings`. Raises CannotScoreError and ModelError."""
-    there = [name for name in df.columns if name != UNREAD]
+    """The table with predictions for the first `limit` rows. With a `text` it has lines, which become rows.
+
+    Raises CannotScoreError and ModelError.
+    """
+    there = df.columns if text is None else text.columns
     _check_names(there)
-    settings = TaskSettings(choice, rows, _arrow_schema(df), texts)
+    settings = TaskSettings(choice, rows, _arrow_schema(df), text)
     answers = _ask(df, settings)
     read, kept = columns_to_read(there, keep, answers.taken.names, where=TABLE)
     _check_kept(kept, answers.predictions.names)
-    read = (*read, UNREAD) if UNREAD in df.columns else read
+    if text is not None:
+        reader = ReadRows(text, read, answers.infos, answers.lists)
+        schema = from_arrow_schema(reader.result)
+        if limit is None:
+            task = ScoreRows(settings.of_version(answers.fleet_model), kept, answers.predictions, reader)
+            return ScoredTable(df.mapInArrow(task, _output(schema, kept, answers)), answers)
+        # Rows are counted, and not lines: they are read first.
+        df, read = df.mapInArrow(reader, schema), (*read, UNREAD)
+    elif strange := [name for name in read if _arrow_type(df.schema[name]) is None]:
+        kinds = ", ".join(f"{quoted(name)} ({df.schema[name].dataType.simpleString()})" for name in strange)
+        raise CannotScoreError(
+            f"{TABLE} has columns whose types Spark gives no Python worker: {kinds}: leave them out with keep"
+        )
     narrow = df.select([_quoted(name) for name in read])
-    settings = replace(settings, schema=_arrow_schema(narrow)).of_version(answers.fleet_model)
+    narrow = narrow if limit is None else narrow.limit(limit)
+    settings = replace(settings, schema=_arrow_schema(narrow), text=None).of_version(answers.fleet_model)
     task = ScoreRows(settings, kept, answers.predictions)
-    output = _output(narrow.schema, kept, answers, texts=texts)
     # mapInArrow takes a dot in a column's name for a field of a struct: it gets numbers, the task has names.
-    frame = narrow.toDF(*(f"c{number}" for number in range(len(read)))).mapInArrow(task, output)
-    return ScoredTable(frame, answers)
+    frame = narrow.toDF(*(f"c{number}" for number in range(len(read))))
+    return ScoredTable(frame.mapInArrow(task, _output(narrow.schema, kept, answers)), answers)
 
 
 def _ask(df: DataFrame, settings: TaskSettings) -> Answers:
@@ -191,22 +209,24 @@ def _ask(df: DataFrame, settings: TaskSettings) -> Answers:
 
 def _arrow_schema(df: DataFrame) -> pa.Schema:
     """The columns as Python workers get them; `null` for those of a type that Arrow does not have."""
-    fields = []
-    for each in df.schema.fields:
-        try:
-            kind = to_arrow_type(each.dataType, timezone="UTC")
-        except PySparkException:
-            kind = pa.null()
-        fields.append((each.name, kind))
-    return pa.schema(fields)
+    return pa.schema([(each.name, _arrow_type(each) or pa.null()) for each in df.schema.fields])
 
 
-def _output(schema: StructType, kept: Sequence[str], answers: Answers, *, texts: bool) -> StructType:
-    parsed = {each.name: each for each in from_arrow_schema(answers.taken)} if texts else {}
-    fields = [parsed.get(name) or schema[name] for name in kept]
+def _arrow_type(field: StructField) -> pa.DataType | None:
+    """The type of a column for Python workers; None for one that they can't get."""
+    try:
+        return to_arrow_type(field.dataType, timezone="UTC")
+    except PySparkException:
+        return None
+
+
+def _output(schema: StructType, kept: Sequence[str], answers: Answers) -> StructType:
     predicted = pa.schema([*answers.predictions, pa.field(ERROR_COLUMN, pa.string())])
     return StructType(
-        [*fields, *(StructField(each.name, each.dataType) for each in from_arrow_schema(predicted))]
+        [
+            *(schema[name] for name in kept),
+            *(StructField(each.name, each.dataType) for each in from_arrow_schema(predicted)),
+        ]
     )
 
 

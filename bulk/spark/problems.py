@@ -15,7 +15,7 @@ MOST_ARROW_BYTES: Final = 64 * 1024 * 1024
 _VERSIONS: Final = re.compile(
     r"PYTHON_VERSION_MISMATCH\].*?(?P<executor>3\.\d+).*?(?P<driver>3\.\d+)", re.DOTALL
 )
-_OURS: Final = re.compile(r"tfleet\.[\w.]+\.(?:CannotScoreError|ModelError|RunFailedError): (?P<text>.+)")
+_OURS: Final = re.compile(r"tfleet\.[\w.]+\.\w+Error: (?P<text>.+)")
 _NO_MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
 _NO_PROGRAM: Final = re.compile(r'Cannot run program "(?P<program>[^"]+)"')
 _NO_START: Final = "port number from pyspark.daemon's stdout"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,7 +29,6 @@ from tfleet.worker.api.protocols.native.layout import row_layout
 from tfleet.worker.model.model_path import ModelUrl
 
 if TYPE_CHECKING:
-    from tfleet.bulk.fleet_model import FleetModel
     from tfleet.bulk.model_columns import TakenColumns
     from tfleet.bulk.scorer import Scorer
     from tfleet.bulk.spark.settings import RowSettings
@@ -124,7 +123,9 @@ def _place(choice: ExecutorModel) -> Path | ModelUrl | None:
 
 def _of_fleet(settings: TaskSettings, choice: FleetChoice) -> OpenedTask:
     rows, options = settings.rows, choice.fleet
-    fleet, model = _connected(choice)
+    # The settings of rows name a version, the one that was found when the driver asked: see `of_version`.
+    fleet = OPENED.get(options, lambda: FleetConnection(options.client(options.named())))
+    model = fleet.model(choice.signature)
     tensors = tensor_bytes((*model.signature.inputs, *model.signature.outputs))
     predictions = fleet.predictions(model, rows.top)
     name = f"{model.name}/{model.version}"
@@ -147,15 +148,3 @@ def _of_fleet(settings: TaskSettings, choice: FleetChoice) -> OpenedTask:
         signature=model.stated,
     )
     return OpenedTask(scorer, columns, layout, tensors, name)
-
-
-def _connected(choice: FleetChoice) -> tuple[FleetConnection, FleetModel]:
-    """A connection to the version of the model that answers, whatever is rolled out meanwhile."""
-    options = choice.fleet
-    fleet = OPENED.get(options, lambda: FleetConnection(options.client(options.named())))
-    model = fleet.model(choice.signature)
-    name = f"{model.name}/{model.version}"
-    if options.fleet_model == name:
-        return fleet, model
-    fixed = replace(options, fleet_model=name)
-    return OPENED.get(fixed, lambda: FleetConnection(fixed.client(fixed.named()))), model

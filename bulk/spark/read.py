@@ -1,17 +1,21 @@
-"""Read the inputs of `tfleet score --spark` with Spark's own readers."""
+"""Read the inputs of `tfleet score --spark` with Spark's own readers; the lines of text become rows later."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.inputs import ReadOptions
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.spark.hadoop import HadoopFiles
-from tfleet.bulk.spark.settings import UNREAD
+from tfleet.bulk.spark.line_stream import LINE
+from tfleet.bulk.spark.settings import TextForm
+from tfleet.bulk.spark.text_rows import BEGIN, FILE, FILE_HASH, first_columns
 from tfleet.client.images.files import SUFFIXES
 
 if TYPE_CHECKING:
@@ -19,15 +23,18 @@ if TYPE_CHECKING:
 
 _LISTED: Final = 100
 _CONTENT: Final = "content"
+_FIRST_LINES: Final = 1000
+_WHOLE: Final = str(2**40)
+_ROWS_OF_TASK: Final = 2**33 - 1  # the part of an ID that counts the rows of a task
 
 
 @dataclass(frozen=True, slots=True)
 class SparkInput:
-    """A table that was read. `texts`: its numbers are texts, as CSV has no types."""
+    """A table that was read. With a `text` it has lines, which executors make rows of."""
 
     frame: DataFrame
     form: str
-    texts: bool = False
+    text: TextForm | None = None
 
 
 def read_input(session: SparkSession, inputs: Sequence[str], options: ReadOptions) -> SparkInput:
@@ -40,10 +47,9 @@ def read_input(session: SparkSession, inputs: Sequence[str], options: ReadOption
         raise CannotScoreError("Spark does not read Arrow files: write them as Parquet, or leave out --spark")
     if form == "image":
         return SparkInput(_images(session, given, inputs, options), form)
-    if form == "csv":
-        return SparkInput(_csv(session, inputs, options.delimiter or _delimiter(names)), form, texts=True)
-    if form == "jsonl":
-        return SparkInput(_json_lines(session, inputs), form)
+    if form in {"csv", "jsonl"}:
+        delimiter = (options.delimiter or _delimiter(names)) if form == "csv" else None
+        return _text(session, given, inputs, TextForm(delimiter, all_columns=options.keep is None))
     frame = _reader(session).parquet(*inputs)
     files.check_alike(frame.inputFiles())
     return SparkInput(frame, form)
@@ -88,25 +94,27 @@ def _images(
     return frame.select(*columns)
 
 
-def _csv(session: SparkSession, inputs: Sequence[str], delimiter: str) -> DataFrame:
-    from pyspark.sql.types import StringType, StructField, StructType  # noqa: PLC0415 - pyspark is an extra
+def _text(session: SparkSession, given: Sequence[str], inputs: Sequence[str], form: TextForm) -> SparkInput:
+    """The lines of files, with the columns that they have. Raises CannotScoreError."""
+    from pyspark.sql import functions as f  # noqa: PLC0415 - pyspark is an extra
 
-    reader = _reader(session).options(
-        header=True,
-        sep=delimiter,
-        quote='"',
-        escape='"',  # as RFC 4180 has it; Spark's own is a backslash
-        encoding="UTF-8",
-        mode="PERMISSIVE",
-        columnNameOfCorruptRecord=UNREAD,
-        enforceSchema=False,  # files whose headers differ are refused
-        maxCharsPerColumn=-1,
-    )
-    names = reader.csv(list(inputs)).columns
-    schema = StructType([StructField(name, StringType()) for name in (*names, UNREAD)])
-    return reader.schema(schema).csv(list(inputs))
-
-
-def _json_lines(session: SparkSession, inputs: Sequence[str]) -> DataFrame:
-    reader = _reader(session).options(mode="PERMISSIVE", columnNameOfCorruptRecord=UNREAD)
-    return reader.json(list(inputs))
+    lines = _reader(session).text(list(inputs), lineSep="\n")
+    line = lines.value.cast("binary").alias(LINE)
+    if form.is_csv:
+        # Each file is one task: where a record begins is not known in the middle of a file.
+        session.conf.set("spark.sql.files.maxPartitionBytes", _WHOLE)
+        session.conf.set("spark.sql.files.openCostInBytes", _WHOLE)
+        session.conf.set("spark.sql.files.minPartitionNum", "1")
+        path = f.col("_metadata.file_path")
+        is_first = f.monotonically_increasing_id().bitwiseAND(_ROWS_OF_TASK) == 0
+        begin = f.col("_metadata.file_block_start").alias(BEGIN)
+        frame = lines.select(line, f.when(is_first, path).alias(FILE), f.hash(path).alias(FILE_HASH), begin)
+    else:
+        frame = lines.where(lines.value.rlike(r"\S")).select(line)
+    # On the driver: a task that does not read all of its rows ends its Python worker.
+    rows = frame.take(_FIRST_LINES)
+    if not rows:
+        raise CannotScoreError(f"{', '.join(given)}: has no lines")
+    first = [row.asDict() for row in rows if not form.is_csv or row[FILE_HASH] == rows[0][FILE_HASH]]
+    found = first_columns(form, pa.RecordBatch.from_pylist(first))
+    return SparkInput(frame, "csv" if form.is_csv else "jsonl", replace(form, columns=found))

@@ -57,9 +57,9 @@ def _score(
         raise CannotScoreError(f"{output}: is there already: Spark writes a new folder")
     choice = _choice(options)
     found = read_input(session, inputs, options.read)
-    frame = found.frame if options.select.limit is None else found.frame.limit(options.select.limit)
     rows = RowSettings(options.top, options.read.image_column, batch_rows=options.sizes.batch_rows)
-    table = scored_table(frame, choice, rows, options.read.keep, texts=found.texts)
+    limit = options.select.limit
+    table = scored_table(found.frame, choice, rows, options.read.keep, text=found.text, limit=limit)
     for text in warnings_of(session.conf.get, table.answers):
         say(text)
     table.frame.write.parquet(output)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from tfleet.bulk.options import FleetOptions
+from tfleet.worker.api.protocols.native.layout import Cell
 from tfleet.worker.model.graph_options import GraphOptions
 from tfleet.worker.model.model_path import ModelUrl
+from tfleet.worker.model.signature import TensorInfo
 
 TABLE: Final = "the table"
 """What messages call the input."""
 UNREAD: Final = "_tfleet_unread"
-"""A column of tables that were read from text: the line of a row that could not be read."""
+"""A column of tables that were read from text: why a row could not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +64,39 @@ class RowSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TextForm:
+    """How the lines of files become rows: as CSV with a delimiter, or as JSON.
+
+    With `all_columns` all are to be kept, so a column that comes later is an error.
+    """
+
+    delimiter: str | None
+    columns: tuple[str, ...] = ()
+    all_columns: bool = False
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether they are CSV, and not JSON."""
+        return self.delimiter is not None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskSettings:
     """All that a task needs.
 
-    `schema` has the columns of the table. With `texts` the table was read from CSV: its numbers are texts,
-    and become what the model takes.
+    `schema` has the columns of the table. With a `text` they are still to be read from lines.
     """
 
     model: ExecutorModel | FleetChoice
     rows: RowSettings
     schema: pa.Schema
-    texts: bool = False
+    text: TextForm | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns of the table that the model may take."""
-        return tuple(name for name in self.schema.names if name != UNREAD)
+        names = self.schema.names if self.text is None else self.text.columns
+        return tuple(name for name in names if name != UNREAD)
 
     def of_version(self, fleet_model: str | None) -> TaskSettings:
         """The same for one version of a fleet's model, whatever is rolled out meanwhile."""
@@ -90,7 +110,8 @@ class TaskSettings:
 class Answers:
     """What a Python worker says of the model: the columns that it gives and takes.
 
-    `label` and `probability` are the columns to count. `fleet_model` is a fleet's `NAME/VERSION`.
+    `label` and `probability` are the columns to count. `fleet_model` is a fleet's `NAME/VERSION`. `infos` and
+    `lists` have its inputs, for tables that are read from text.
     """
 
     predictions: pa.Schema
@@ -99,3 +120,5 @@ class Answers:
     probability: str | None
     images: bool
     fleet_model: str | None = None
+    infos: Mapping[str, TensorInfo] = field(default_factory=dict)
+    lists: Mapping[str, Cell] = field(default_factory=dict)

@@ -17,7 +17,6 @@ from tfleet.bulk.spark.settings import UNREAD
 
 if TYPE_CHECKING:
     from tfleet.bulk.scorer import Scorer
-    from tfleet.bulk.spark.texts import TextColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,6 @@ class RowStream:
     scorer: Scorer
     keep: tuple[str, ...]
     limits: BatchLimits
-    texts: TextColumns | None = None
 
     def scored(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         """All rows, in their order. The first batch is scored by itself: a query may want no more.
@@ -49,13 +47,9 @@ class RowStream:
 
     def _scored(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         errors: dict[int, str] = {}
-        if self.texts is not None:
-            batch, errors = self.texts.parsed(batch)
         if UNREAD in batch.schema.names:
             told = enumerate(batch.column(UNREAD).to_pylist())
-            errors |= {
-                row: f"the line cannot be read: {text[:200]!r}" for row, text in told if text is not None
-            }
+            errors = {row: text for row, text in told if text is not None}
         found = self.scorer.score(batch, errors)
         texts: list[str | None] = [None] * batch.num_rows
         for row, text in found.errors.items():

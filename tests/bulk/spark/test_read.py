@@ -14,9 +14,17 @@ from tests.bulk.conftest import COLUMNS, IRIS
 from tests.support.photos import PHOTOS
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.inputs import ReadOptions
+from tfleet.bulk.spark.line_stream import LINE
+from tfleet.bulk.spark.settings import UNREAD, TextForm
+from tfleet.bulk.spark.text_rows import BEGIN, FILE, FILE_HASH, ReadRows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+try:
+    from pyspark.errors import PySparkException
+except ModuleNotFoundError:  # an extra; the tests are skipped
+    PySparkException = RuntimeError
 
 pytestmark = [
     pytest.mark.spark,
@@ -26,7 +34,9 @@ pytestmark = [
 HEADER = "id,sepal_length,sepal_width,petal_length,petal_width,note"
 
 
-def scored(spark: SparkSession, inputs: list[Path], **options: Any) -> dict[str, Any]:
+def scored(
+    spark: SparkSession, inputs: list[Path], limit: int | None = None, **options: Any
+) -> dict[str, Any]:
     """The rows by their first column."""
     from tfleet.bulk.spark.dataframe import executor_model, scored_table  # noqa: PLC0415 - imports pyspark
     from tfleet.bulk.spark.read import read_input  # noqa: PLC0415 - the same
@@ -37,7 +47,7 @@ def scored(spark: SparkSession, inputs: list[Path], **options: Any) -> dict[str,
     model = None if read.form == "image" else IRIS
     choice = executor_model(model, GraphOptions(*[None] * 8), trust=False)
     rows = RowSettings(image_column=options.get("image_column"))
-    table = scored_table(read.frame, choice, rows, options.get("keep"), texts=read.texts)
+    table = scored_table(read.frame, choice, rows, options.get("keep"), text=read.text, limit=limit)
     return {str(row[0]): row for row in table.frame.collect()}
 
 
@@ -68,11 +78,83 @@ def test_csv_is_read_as_tfleet_score_reads_it(spark: SparkSession, tmp_path: Pat
     assert {name: row._error for name, row in rows.items() if row._error} == {
         "3": "column 'sepal_length': 'wide' is no float32",
         "4": "column 'sepal_length': no value",
-        "5": "the line cannot be read: '5,5.1,3.8'",
-        "6": "the line cannot be read: '6,5.1,3.8,1.9,0.4,x,more'",
+        "None": "the row has 7 values, and the header 6 columns",
         "7": "column 'sepal_length': 1e+39 is out of range for float32 (up to 3.4028e+38)",
     }
-    assert len(rows) == 7
+    assert len(rows) == 6
+
+
+def test_quoted_cells_of_csv_may_have_line_ends(spark: SparkSession, tmp_path: Path) -> None:
+    lines = [HEADER, '1,5,3,1,0.2,"one\r\n7,5,3,1,0.2,two"', '2,5,3,1,0.2,"a"b', '3,5,3,1,0.2,5" pipe', ""]
+    (tmp_path / "rows.csv").write_bytes(("\ufeff" + "\r\n".join(lines)).encode())
+    rows = scored(spark, [tmp_path / "rows.csv"])
+    notes = {"1": "one\r\n7,5,3,1,0.2,two", "2": "ab", "3": '5" pipe'}
+    assert {name: row.note for name, row in rows.items()} == notes
+    assert {row.label for row in rows.values()} == {"setosa"}
+
+
+def test_a_quote_without_an_end_ends_the_run(spark: SparkSession, tmp_path: Path) -> None:
+    from tfleet.bulk.spark.problems import explained  # noqa: PLC0415 - beside the others
+
+    (tmp_path / "rows.csv").write_text(f'{HEADER}\n1,5,3,1,0.2,"x\n2,5,3,1,0.2,y\n')
+    with pytest.raises(PySparkException) as failed:
+        scored(spark, [tmp_path / "rows.csv"])
+    assert "rows.csv: a quoted value after byte" in (explained(str(failed.value)) or "")
+
+
+def test_large_csv_files_are_not_cut(spark: SparkSession, tmp_path: Path) -> None:
+    note = '"' + "\n1,5,3,1,0.2,x\n" * 1000 + '"'
+    for name in ("a", "b"):
+        rows = (f"{name}{number},5,3,1,0.2,{note}" for number in range(200))  # 3 MB
+        (tmp_path / f"{name}.csv").write_text("\n".join([HEADER, *rows]) + "\n")
+    found = scored(spark, [tmp_path], keep=("id",))
+    assert len(found) == 400
+    assert sorted({name[0] for name in found}) == ["a", "b"]
+
+
+def test_columns_of_csv_files_are_found_by_name(spark: SparkSession, tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", "1", "2")
+    (tmp_path / "b.csv").write_text(
+        "petal_width,petal_length,sepal_width,sepal_length,note,id\n0.4,1.9,3.8,5.1,x,3\n"
+    )
+    rows = scored(spark, [tmp_path])
+    assert {row.probability for row in rows.values()} == {rows["1"].probability}
+    (tmp_path / "c.csv").write_text(f"{HEADER},extra\n4,5.1,3.8,1.9,0.4,x,y\n")
+    assert len(scored(spark, [tmp_path], keep=("id",))) == 4
+
+
+def csv_lines(*names: str) -> pa.RecordBatch:
+    """A task's lines of these CSV files."""
+    count = len(names)
+    files = pa.array([f"file:///{names[0]}.csv", *[None] * (count - 1)], pa.string())
+    lines = pa.array([b"x,y", *[b"1,2"] * (count - 1)], pa.binary())
+    hashes = pa.array([hash(name) % 1000 for name in names], pa.int32())
+    return pa.record_batch({LINE: lines, FILE: files, FILE_HASH: hashes, BEGIN: [0] * count})
+
+
+def test_csv_files_with_other_columns_are_refused() -> None:
+    def rows(columns: tuple[str, ...], known: tuple[str, ...]) -> list[dict[str, Any]]:
+        read = ReadRows(TextForm(",", known, all_columns=True), columns, {}, {})
+        return [row for batch in read([csv_lines("a", "a")]) for row in batch.to_pylist()]
+
+    assert rows(("y",), ("y", "x")) == [{"y": "2", UNREAD: None}]
+    with pytest.raises(CannotScoreError, match=r"/a.csv lacks the column 'z', which another file has: score"):
+        rows(("x", "y", "z"), ("x", "y", "z"))
+    with pytest.raises(CannotScoreError, match=r"/a.csv has the column 'y', which another file lacks: score"):
+        rows(("x",), ("x",))
+
+
+def test_a_csv_file_in_pieces_is_refused() -> None:
+    read = ReadRows(TextForm(",", ("x", "y")), ("x",), {}, {})
+    cut = csv_lines("a", "a").set_column(3, BEGIN, pa.array([9, 9]))
+    for batch in (csv_lines("a", "b"), cut):
+        with pytest.raises(CannotScoreError, match="Spark has cut a CSV file, or joined several"):
+            list(read([batch]))
+
+
+def test_a_limit_counts_rows_and_no_lines(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(f'{HEADER}\n1,5,3,1,0.2,"two\nlines"\n2,5,3,1,0.2,\n3,5,3,1,0.2,\n')
+    assert sorted(scored(spark, [tmp_path / "rows.csv"], limit=2)) == ["1", "2"]
 
 
 def test_folders_and_patterns_of_compressed_files_are_read(spark: SparkSession, tmp_path: Path) -> None:
@@ -138,16 +220,36 @@ def test_parquet_columns_may_have_any_order(spark: SparkSession, tmp_path: Path)
     assert {name: row.label for name, row in rows_by_id.items()} == {"1": "setosa", "2": "setosa"}
 
 
-def test_json_lines_are_read(spark: SparkSession, tmp_path: Path) -> None:
-    good = '{"id": 1, "sepal_length": 5.1, "sepal_width": 3.8, "petal_length": 1.9, "petal_width": 0.4}'
-    null = good.replace("5.1", "null").replace('"id": 1', '"id": 3')
-    (tmp_path / "rows.jsonl").write_text(f'{good}\n{{"id": 2,\n{null}\n')
+def test_json_lines_are_read_as_tfleet_score_reads_them(spark: SparkSession, tmp_path: Path) -> None:
+    sizes = '"sepal_length": 5.1, "sepal_width": 3.8, "petal_length": 1.9, "petal_width": 0.4'
+    good = f'{{"id": 9007199254740993, {sizes}}}'
+
+    def bad(name: str, value: str, more: str = "") -> str:
+        return good.replace("5.1", value).replace("9007199254740993", f'"{name}"{more}')
+
+    lines = [good, bad("null", "null"), "", bad("text", '"wide"'), bad("true", "true"), bad("1.5", "5.1")]
+    late = bad("late", "5.1", ', "more": 1')
+    padding = [bad(f"{number}", "5.1") + " " * 1000 for number in range(2000)]  # 2 MB
+    (tmp_path / "rows.jsonl").write_text("\n".join([*lines, '{"id": 2,', *padding, late]))
     rows = scored(spark, [tmp_path / "rows.jsonl"])
-    assert {name: (row.label, row._error) for name, row in rows.items()} == {
-        "1": ("setosa", None),
-        "None": (None, "the line cannot be read: '{\"id\": 2,'"),
-        "3": (None, "column 'sepal_length': no value"),
+    assert {name: row._error for name, row in rows.items() if row._error or row.label is None} == {
+        "null": "column 'sepal_length': no value",
+        "text": "column 'sepal_length': the string 'wide' is not a number: send float32 without quotes",
+        "true": "column 'sepal_length': true is not a number, and the model takes float32",
+        "None": rows["None"]._error,
+        "late": "the row has 'more', which none of the first rows has: choose columns with --keep",
     }
+    assert rows["None"]._error.startswith("the line is not JSON: ")
+    assert {"9007199254740993", "1.5"} < set(rows)
+    assert len(rows) == 2007
+    assert scored(spark, [tmp_path / "rows.jsonl"], keep=("id",))["late"].label == "setosa"
+
+
+def test_each_json_file_may_begin_with_a_bom(spark: SparkSession, tmp_path: Path) -> None:
+    row = '{"id": 1, "sepal_length": 5, "sepal_width": 3, "petal_length": 1, "petal_width": 0.2}\n'
+    for name in ("1", "2"):
+        (tmp_path / f"{name}.jsonl").write_text("\ufeff" + row.replace("1", name, 1))
+    assert {name: row._error for name, row in scored(spark, [tmp_path]).items()} == {"1": None, "2": None}
 
 
 def test_photos_of_a_folder_are_read(spark: SparkSession, tmp_path: Path) -> None:
