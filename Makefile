@@ -20,7 +20,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 # Two installs at once, into one .venv, would spoil it.
 .NOTPARALLEL:
-.PHONY: help install run test check quick soak soak-bulk soak-jobs spark clean
+.PHONY: help install run test check quick soak soak-bulk soak-jobs soak-spark spark clean
 .PHONY: bench bench-bandwidth bench-proxy bench-overload bench-memory bench-leases bench-rollout bench-bulk bench-jobs
 
 help: ## Show these targets
@@ -37,7 +37,7 @@ test: check ## Check the code, then run all tests with coverage (minutes)
 ifeq ($(PYTEST_ARGS),) # what is started in the second and third step is not measured: it covers no more
 	$(BIN)/coverage run -m pytest -n 2 -m 'not fleet and not clone and not compose and not spark'
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m 'fleet or clone'
-	$(BIN)/coverage run -m pytest -m spark # two minutes; nothing without `make spark` and Java
+	$(BIN)/coverage run -m pytest -m spark # three minutes; nothing without `make spark` and Java
 	$(BIN)/python -m pytest -m compose # three minutes, and two more to build the images; nothing without Docker
 else
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
@@ -64,7 +64,7 @@ spark: $(SPARK) ## Add Spark to .venv, so that `make test` has its tests, too (h
 quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about a minute)
 	$(BIN)/python -m pytest -n 4 -m 'not fleet and not process and not clone and not compose and not spark' $(PYTEST_ARGS)
 
-soak: soak-bulk soak-jobs ## What test runs do with small numbers, with large ones (half an hour)
+soak: soak-bulk soak-jobs soak-spark ## What test runs do with small numbers, with large ones (half an hour)
 
 soak-bulk: $(DEV) ## 3,000,000 rows scored from CSV and Parquet, killed ten times (a quarter of an hour)
 	TFLEET_SOAK_ROWS=3000000 TFLEET_SOAK_KILLS=10 $(BIN)/python -m pytest tests/bulk/test_kills.py
@@ -72,6 +72,9 @@ soak-bulk: $(DEV) ## 3,000,000 rows scored from CSV and Parquet, killed ten time
 # The test of it in `make test` has a thousand jobs.
 soak-jobs: $(DEV) ## 100,000 jobs while workers, the proxy and Redis are killed in turn (ten minutes; needs redis-server)
 	$(BIN)/python -m tests.support.job_faults $(ARGS)
+
+soak-spark: $(SPARK) ## A Spark of processes that runs a task twice at once (two minutes; needs Java)
+	TFLEET_SOAK_SPARK=1 SPARK_REQUIRED=true $(BIN)/python -m pytest -m spark tests/bulk/spark/test_score_on_spark.py
 
 bench: $(BENCH) ## Measure a worker, its peers and TensorFlow itself (ten minutes): make bench ARGS='--help'
 	$(BIN)/python -m benchmarks.worker $(ARGS)

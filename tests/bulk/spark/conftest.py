@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
 _FUNCTION = """
 import os
+import time
 from pathlib import Path
 
 here = Path(__file__).parents[2]  # beside the model: its files are what the digest is of
@@ -27,6 +27,13 @@ here = Path(__file__).parents[2]  # beside the model: its files are what the dig
 def add_up(outputs):
     with open(here / "rows", "a") as rows:
         rows.write("".join(f"{os.getpid()} {number}\\n" for number in outputs["sum"].tolist()))
+    with open(here / "batches", "a") as batches:
+        batches.write(f"{len(outputs['sum'])} {max(outputs['sum'].tolist())}\\n")
+    if 2000.0 in outputs["sum"] and (here / "wait").exists():
+        (here / f"waiting-{os.getpid()}").touch()
+        until = time.monotonic() + 120
+        while len(list(here.glob("waiting-*"))) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
     victim = here / "kill"
     if 1000.0 in outputs["sum"]:
         try:
@@ -54,17 +61,27 @@ def real_spark() -> None:
 
 
 @pytest.fixture(scope="session")
-def spark(real_spark: None) -> Iterator[SparkSession]:
-    """A session of two tasks at a time in one JVM, each of which may be tried three times."""
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - an extra
+def executors_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which Python workers keep models from URLs."""
+    return tmp_path_factory.mktemp("executors")
 
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    builder = SparkSession.builder.master("local[2,3]").config("spark.ui.enabled", "false")
-    session = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
-    session.sparkContext.setLogLevel("OFF")
-    yield session
-    session.stop()
-    gateway = session.sparkContext._gateway
+
+@pytest.fixture(scope="session")
+def spark(real_spark: None, executors_cache: Path) -> Iterator[SparkSession]:
+    """A session of `tfleet score` in one JVM: two tasks at a time, of two CPUs each, with three attempts."""
+    from tfleet.bulk.spark.session import spark_session  # noqa: PLC0415 - pyspark is an extra
+
+    settings = {"spark.ui.enabled": "false", "spark.task.cpus": "2", "spark.sql.shuffle.partitions": "2"}
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(executors_cache)  # the JVM gives it to Python workers
+    with spark_session("local[4,3]", settings, bar=False) as session:
+        if before is None:
+            del os.environ["XDG_CACHE_HOME"]
+        else:
+            os.environ["XDG_CACHE_HOME"] = before
+        session.sparkContext.setLogLevel("OFF")
+        gateway = session.sparkContext._gateway
+        yield session
     gateway.shutdown()
     gateway.proc.stdin.close()
     gateway.proc.wait(30)
@@ -87,6 +104,16 @@ class WatchedModel:
         """The sums of all rows that were scored, without those of the warm-up."""
         lines = (self.logs / "rows").read_text().splitlines()
         return [found for line in lines if (found := float(line.split()[1])) >= 1000]
+
+    @property
+    def batches(self) -> list[int]:
+        """The rows of each batch, without those of the warm-up."""
+        lines = (each.split() for each in (self.logs / "batches").read_text().splitlines())
+        return [int(rows) for rows, most in lines if float(most) >= 1000]
+
+    def wait_at_2000(self) -> None:
+        """A Python worker that scores a row with the sum 2,000 waits until another one does so, too."""
+        (self.logs / "wait").touch()
 
     def kill_at_1000(self) -> None:
         """The first Python worker to score a row with the sum 1,000 is killed by SIGKILL."""

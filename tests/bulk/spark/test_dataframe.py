@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from tests.bulk.spark.conftest import WatchedModel
 from tests.support.photos import PHOTOS
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.spark import score
+from tfleet.bulk.spark.settings import RowSettings
+from tfleet.worker.model.graph_options import GraphOptions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -27,15 +30,18 @@ pytestmark = [
 @pytest.fixture
 def settings(spark: SparkSession) -> Iterator[Any]:
     """The settings of the session; what a test changes is put back."""
-    changed = []
+    before: dict[str, str | None] = {}
 
     def change(name: str, value: str) -> None:
-        changed.append(name)
+        before[name] = spark.conf.get(name, None)
         spark.conf.set(name, value)
 
     yield change
-    for name in changed:
-        spark.conf.unset(name)
+    for name, value in before.items():
+        if value is None:
+            spark.conf.unset(name)
+        else:
+            spark.conf.set(name, value)
 
 
 def numbers(spark: SparkSession, rows: int, partitions: int = 4) -> DataFrame:
@@ -148,10 +154,57 @@ def test_images_come_as_paths_and_as_bytes(spark: SparkSession, tmp_path: Path, 
     assert labels[bad][1]
 
 
-def test_images_in_large_batches_are_warned_of(spark: SparkSession) -> None:
+def test_images_in_large_batches_are_warned_of(spark: SparkSession, settings: Any) -> None:
     table = spark.read.format("binaryFile").load(str(next(iter(PHOTOS.values()))))
+    score(table.select("content"), image_column="content")  # a warning is an error: tfleet score sets it
+    settings("spark.sql.execution.arrow.maxBytesPerBatch", str(2**31 - 1))
     with pytest.warns(UserWarning, match="maxBytesPerBatch to 67108864"):
         score(table.select("content"), image_column="content")
+
+
+def test_batches_have_no_more_bytes_than_allowed(spark: SparkSession, watched: WatchedModel) -> None:
+    rows = numbers(spark, 2000)
+    assert len(score(rows, model=watched.folder, trust=True, batch_bytes=1000).collect()) == 2000
+    assert sum(watched.batches) == 2000
+    assert 10 < max(watched.batches) < 50  # a row has some 40 bytes
+
+
+def test_a_task_has_the_threads_of_its_cpus(spark: SparkSession) -> None:
+    def ask(batches: Iterator[Any]) -> Iterator[Any]:
+        import pyarrow as pa  # noqa: PLC0415 - it runs in a Python worker
+
+        from tfleet.bulk.spark.tasks import task_cpus  # noqa: PLC0415 - the same
+
+        for batch in batches:
+            yield pa.record_batch({"cpus": [task_cpus()] * batch.num_rows})
+
+    assert [row.cpus for row in spark.range(3).mapInArrow(ask, "cpus long").collect()] == [2, 2, 2]
+
+
+def test_executors_fetch_a_model_from_its_url(
+    spark: SparkSession, watched: WatchedModel, executors_cache: Path
+) -> None:
+    scored = score(numbers(spark, 100), model=f"file://{watched.folder}", trust=True)
+    assert sums(scored) == [(number, number + 1000.0) for number in range(100)]
+    assert list(executors_cache.rglob("saved_model.pb"))
+
+
+def test_executors_refuse_another_model_than_the_drivers(spark: SparkSession) -> None:
+    from tfleet.bulk.spark.dataframe import executor_model, scored_table  # noqa: PLC0415 - imports pyspark
+
+    choice = executor_model(IRIS, GraphOptions(*[None] * 8), trust=False)
+    table = spark.sql("select 1f sepal_length, 2f sepal_width, 3f petal_length, 4f petal_width")
+    with pytest.raises(CannotScoreError, match=r"graph\.pb: is another model here than on the driver"):
+        scored_table(table, replace(choice, sha256="0" * 64), RowSettings(), None)
+
+
+@pytest.mark.parametrize("kind", ["interval 1 month", "array(interval 2 years)"])
+def test_columns_that_spark_does_not_give_are_refused(spark: SparkSession, kind: str) -> None:
+    table = spark.sql(f"select 1f sepal_length, 2f sepal_width, 3f petal_length, 4f petal_width, {kind} age")
+    with pytest.raises(CannotScoreError, match=r"types Spark gives no Python worker: 'age' \(.*interval"):
+        score(table, model=IRIS)
+    (row,) = score(table, model=IRIS, keep=["sepal_length"]).collect()
+    assert row.label == "virginica"
 
 
 @pytest.mark.parametrize(

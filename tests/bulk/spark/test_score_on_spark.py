@@ -56,10 +56,14 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
     return "".join(line for line in done.stderr.splitlines(True) if line.startswith("tfleet score:"))
 
 
-def write_sums(folder: Path, rows: int) -> None:
+def write_sums(folder: Path, rows: int, files: int = 1) -> None:
+    """Rows in a folder; each file is a task."""
     lines = [f"{number},{number},1000" for number in range(rows)]
     lines[77] = "77,wide,1000"
-    (folder / "rows.csv").write_text("\n".join(["id,a,b", *lines]) + "\n")
+    (folder / "input").mkdir()
+    for number in range(files):
+        content = ["id,a,b", *lines[number::files]]
+        (folder / "input" / f"{number}.csv").write_text("\n".join(content) + "\n")
 
 
 def check_sums(folder: Path, rows: int) -> None:
@@ -71,7 +75,7 @@ def check_sums(folder: Path, rows: int) -> None:
 
 
 def test_a_killed_python_worker_on_a_cluster_costs_no_row(watched: WatchedModel, tmp_path: Path) -> None:
-    write_sums(tmp_path, ROWS)
+    write_sums(tmp_path, ROWS, files=4)
     watched.kill_at_1000()
     options = (
         "-o",
@@ -83,9 +87,7 @@ def test_a_killed_python_worker_on_a_cluster_costs_no_row(watched: WatchedModel,
         "local-cluster[2,1,1024]",
         *_QUIET,
     )
-    # Files are cut into tasks of this size, so that both executors have some.
-    cut = ("--spark-conf", "spark.sql.files.maxPartitionBytes=100000")
-    done = run(score_argv("rows.csv", *options, *cut, "--json"), tmp_path)
+    done = run(score_argv("input", *options, "--json"), tmp_path)
     assert (done.returncode, said(done)) == (1, ""), done.stderr[-3000:]
     assert not (watched.logs / "kill").exists()
     check_sums(tmp_path, ROWS)
@@ -96,7 +98,8 @@ def test_a_killed_python_worker_on_a_cluster_costs_no_row(watched: WatchedModel,
     manifest = json.loads((tmp_path / "out" / "_manifest.json").read_text())
     assert manifest["complete"]
     assert manifest["summary"]["rows"] == ROWS
-    again = run(score_argv("rows.csv", *options), tmp_path)
+    there = ("-o", "out", "--model", IRIS, "--spark", "local[1]", *_QUIET)
+    again = run(score_argv("input", *there), tmp_path)
     assert (again.returncode, said(again)) == (
         2,
         "tfleet score: out: is there already: Spark writes a new folder\n",
@@ -105,26 +108,24 @@ def test_a_killed_python_worker_on_a_cluster_costs_no_row(watched: WatchedModel,
 
 @pytest.fixture
 def master(tmp_path: Path) -> Iterator[str]:
-    """A master and a worker with one core, as processes."""
-    import pyspark  # noqa: PLC0415 - an extra
-
-    spark_class = str(Path(pyspark.__file__).parent / "bin" / "spark-class")
-    port = free_port()
+    """A master and two workers with one core each, as processes. The workers have hosts of their own."""
+    port, logs = free_port(), {name: tmp_path / f"{name}.log" for name in ("master", "one", "two")}
     address = f"spark://127.0.0.1:{port}"
-    of_master = ("master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
-    of_worker = ("worker.Worker", "--host", "127.0.0.1", "-c", "1", "-m", "1g", "-d", str(tmp_path / "work"))
+    common = ("--webui-port", "0", "-c", "1", "-m", "1g")
+    arguments = {
+        "master": ("master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0"),
+        "one": ("worker.Worker", "--host", "127.0.0.1", "-d", str(tmp_path / "1"), *common, address),
+        "two": ("worker.Worker", "--host", "127.0.0.2", "-d", str(tmp_path / "2"), *common, address),
+    }
     running = []
-    for name, (kind, *arguments) in (
-        ("master", of_master),
-        ("worker", (*of_worker, "--webui-port", "0", address)),
-    ):
-        with (tmp_path / f"{name}.log").open("w") as log:
-            argv = [spark_class, f"org.apache.spark.deploy.{kind}", *arguments]
+    for name, (kind, *others) in arguments.items():
+        with logs[name].open("w") as log:
+            argv = [spark_program("spark-class"), f"org.apache.spark.deploy.{kind}", *others]
             running.append(subprocess.Popen(argv, stdout=log, stderr=log, env=users_environment() | _LOCAL))
+    registered = "Successfully registered with master"
     try:
         eventually_sync(
-            lambda: "Successfully registered with master" in (tmp_path / "worker.log").read_text(),
-            timeout_s=90,
+            lambda: all(registered in logs[name].read_text() for name in ("one", "two")), timeout_s=90
         )
         yield address
     finally:
@@ -134,22 +135,42 @@ def master(tmp_path: Path) -> Iterator[str]:
             process.wait(30)
 
 
-def test_spark_submit_scores_on_a_master_and_its_worker(
-    master: str, watched: WatchedModel, tmp_path: Path
-) -> None:
+def spark_program(name: str) -> str:
     import pyspark  # noqa: PLC0415 - an extra
 
-    write_sums(tmp_path, 2000)
-    (tmp_path / "score.py").write_text("from tfleet.bulk.submit import main\n\nmain()\n")
-    submit = str(Path(pyspark.__file__).parent / "bin" / "spark-submit")
-    spark = ("--master", master, "--conf", "spark.ui.enabled=false", "score.py")
-    # Executors work in folders of their own, where there is no such path.
-    model = os.path.relpath(watched.folder, tmp_path)
-    argv = [submit, *spark, "rows.csv", "-o", "out", "--model", model, "--trust"]
-    done = run(argv, tmp_path, PYSPARK_PYTHON=sys.executable, PYSPARK_DRIVER_PYTHON=sys.executable)
+    return str(Path(pyspark.__file__).parent / "bin" / name)
+
+
+def submit(folder: Path, model: str, master: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """spark-submit with the two lines of the page."""
+    (folder / "score.py").write_text("from tfleet.bulk.submit import main\n\nmain()\n")
+    spark = ("--master", master, "--conf", "spark.ui.enabled=false", *options, "score.py")
+    argv = [spark_program("spark-submit"), *spark, "input", "-o", "out", "--model", model, "--trust"]
+    return run(argv, folder, PYSPARK_PYTHON=sys.executable, PYSPARK_DRIVER_PYTHON=sys.executable)
+
+
+def test_spark_submit_scores_files(watched: WatchedModel, tmp_path: Path) -> None:
+    write_sums(tmp_path, 2000, files=2)
+    done = submit(tmp_path, str(watched.folder), "local[2]")
     assert (done.returncode, said(done)) == (1, ""), done.stderr[-3000:]
     check_sums(tmp_path, 2000)
-    assert watched.loads == 1
+    assert watched.loads <= 2
+
+
+@pytest.mark.skipif("TFLEET_SOAK_SPARK" not in os.environ, reason="`make soak-spark` runs it: a minute")
+def test_a_task_that_runs_twice_at_once_gives_its_rows_once(
+    master: str, watched: WatchedModel, tmp_path: Path
+) -> None:
+    write_sums(tmp_path, ROWS, files=4)
+    watched.wait_at_2000()
+    # Executors work in folders of their own, where there is no such path.
+    model = os.path.relpath(watched.folder, tmp_path)
+    settings = {"": "true", ".quantile": "0.5", ".multiplier": "1.1", ".minTaskRuntime": "100ms"}
+    options = [("--conf", f"spark.speculation{name}={value}") for name, value in settings.items()]
+    done = submit(tmp_path, model, master, *(text for option in options for text in option))
+    assert (done.returncode, said(done)) == (1, ""), done.stderr[-3000:]
+    assert watched.scored.count(2000.0) == 2
+    check_sums(tmp_path, ROWS)
 
 
 def test_executors_with_another_python_are_a_line(tmp_path: Path) -> None:
