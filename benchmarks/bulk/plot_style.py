@@ -10,20 +10,6 @@ from benchmarks.report.spread import Spread
 OURS: Final = "#0b6e99"
 KERAS: Final = "#e07a3f"
 SPARK: Final = "#b8860b"
-STYLE: Final = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e6e6e6",
-    "xtick.bottom": False,
-    "ytick.left": False,
-}
 _WIDTH: Final = 0.8  # of the room that a group of bars has
 
 

@@ -8,9 +8,10 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.bulk.plot_style import KERAS, OURS, STYLE, bars
+from benchmarks.bulk.plot_style import KERAS, OURS, bars
 from benchmarks.bulk.program import MEMORY_MB
 from benchmarks.bulk.rows import FORMS, MORE, RowFigures
+from benchmarks.report.plot_style import STYLE
 from benchmarks.report.spread import Spread
 
 _LINES: Final = {"csv": "-", "parquet": "--"}

@@ -8,9 +8,10 @@ from typing import Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.bulk.plot_style import OURS, SPARK, STYLE, bars
+from benchmarks.bulk.plot_style import OURS, SPARK, bars
 from benchmarks.bulk.rows import FORMS
 from benchmarks.bulk.spark import SparkFigures, SparkRound, SparkTurn
+from benchmarks.report.plot_style import STYLE
 from benchmarks.report.spread import Spread
 
 

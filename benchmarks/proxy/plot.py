@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.proxy.measure import CONNECTIONS, Cell, Found
 from benchmarks.proxy.peers import HAPROXY, NGINX, NODE, NODE_KEPT, TFLEET
 from benchmarks.proxy.run import Run
+from benchmarks.report.plot_style import STYLE
 
 _COLOURS: Final = {
     NGINX: "#7fb069",
@@ -20,26 +21,12 @@ _COLOURS: Final = {
     NODE_KEPT: "#f0b48a",
     NODE: "#e07a3f",
 }
-_STYLE: Final = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e6e6e6",
-    "xtick.bottom": False,
-    "ytick.left": False,
-}
 _WIDTH: Final = 0.84  # of the room that a group of bars has
 
 
 def plot(run: Run, path: Path) -> None:
     """Write it."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(14, 4.6), layout="constrained")
         cpu, rate, late = figure.subplots(1, 3)
         _groups(cpu, run, lambda one: one.cpu_us)

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from benchmarks.load.photos import SMALL
+from benchmarks.report.plot_style import STYLE
 from benchmarks.report.spread import Spread
 from benchmarks.worker.page import Run
 from benchmarks.worker.round_figures import Cell, spread
@@ -25,20 +26,6 @@ _COLOURS = {
     LITSERVE: "#e07a3f",
     FLASK: "#b8b8b8",
 }
-_STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "grid.color": "#e6e6e6",
-    "xtick.bottom": False,
-    "ytick.left": False,
-}
 _IN_PROCESS: dict[str, Any] = {"color": "#444444", "linewidth": 1.2, "linestyle": "--"}
 _ROOM = 1.12  # above the highest figure, for its label
 _WIDTH = 0.82  # of the room that a group of bars has
@@ -46,7 +33,7 @@ _WIDTH = 0.82  # of the room that a group of bars has
 
 def plot(run: Run, path: Path) -> None:
     """Write it."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(14, 4.6), layout="constrained")
         speed, alone, sizes = figure.subplots(1, 3, width_ratios=[3, 1.6, 2])
         _speed(speed, run)
