@@ -26,6 +26,7 @@ _FOLDERS: Final = (
     "runtime",
     "tests",
     "tools",
+    "training",
     "worker",
 )
 _FILE: Final = re.compile(r"(?<![\w.*/-])((?:[\w-]+/)*\w+\.py)\b")

@@ -19,6 +19,7 @@ PACKAGES = (
     "jobs",
     "proxy",
     "runtime",
+    "training",
     "worker",
 )
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
