@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from tfleet.bulk.command import score
-from tfleet.bulk.spark.session import submitted_master
+from tfleet.bulk.spark.session import SUBMITTED
 from tfleet.runtime.clean_exit import clean_exit
 
 
 def main() -> None:
     """Run `tfleet score` with this process's arguments, on the master that spark-submit was given."""
     with clean_exit():
-        score.main(args=["--spark", submitted_master(), *sys.argv[1:]], prog_name="tfleet score")
+        score.main(args=["--spark", SUBMITTED, *sys.argv[1:]], prog_name="tfleet score")

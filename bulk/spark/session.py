@@ -17,6 +17,8 @@ from tfleet.bulk.spark.problems import MOST_ARROW_BYTES
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+SUBMITTED: Final = "spark-submit"
+"""The master that stands for the one that spark-submit was given, which only the JVM knows."""
 _ARROW_ROWS: Final = 4096
 _NEEDED: Final = "Spark needs Java 17 or later: apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
 
@@ -48,16 +50,9 @@ def check_installed(environ: Mapping[str, str]) -> None:
         raise CannotScoreError(f"there is no java on the PATH: {_NEEDED}")
 
 
-def submitted_master() -> str:
-    """The master that spark-submit was given."""
-    from pyspark import SparkConf  # noqa: PLC0415 - an extra, and slow to import
-
-    return SparkConf().get("spark.master") or "local[*]"
-
-
 @contextmanager
 def spark_session(master: str, settings: Mapping[str, str], *, bar: bool) -> Iterator[SparkSession]:
-    """A session on this master, which is stopped at the end. Raises CannotScoreError.
+    """A session on this master, or the SUBMITTED one, which is stopped at the end. Raises CannotScoreError.
 
     `bar` shows the progress of each stage on standard error.
     """
@@ -89,7 +84,9 @@ def _start(master: str, settings: Mapping[str, str]) -> SparkSession:
     from pyspark.errors import PySparkRuntimeError  # noqa: PLC0415 - pyspark is an extra, and slow to import
     from pyspark.sql import SparkSession  # noqa: PLC0415 - the same
 
-    builder = SparkSession.builder.master(master)
+    builder = SparkSession.builder
+    if master != SUBMITTED:
+        builder = builder.master(master)
     for name, value in settings.items():
         builder = builder.config(name, value)
     try:

@@ -52,8 +52,9 @@ def run(
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
-    """What tfleet says among Spark's own lines."""
-    return "".join(line for line in done.stderr.splitlines(True) if line.startswith("tfleet score:"))
+    """What tfleet says among Spark's own lines. spark-submit writes it to standard output."""
+    lines = (done.stdout + done.stderr).splitlines(True)
+    return "".join(line for line in lines if line.startswith("tfleet score:"))
 
 
 def write_sums(folder: Path, rows: int, files: int = 1) -> None:
@@ -155,6 +156,14 @@ def test_spark_submit_scores_files(watched: WatchedModel, tmp_path: Path) -> Non
     assert (done.returncode, said(done)) == (1, ""), done.stderr[-3000:]
     check_sums(tmp_path, 2000)
     assert watched.loads <= 2
+
+
+def test_spark_submit_chooses_the_master(watched: WatchedModel, tmp_path: Path) -> None:
+    write_sums(tmp_path, 100)
+    done = submit(tmp_path, str(watched.folder), "local[one]")
+    assert done.returncode == 2
+    what = "org.apache.spark.SparkException: Could not parse Master URL: 'local[one]'"
+    assert said(done) == f"tfleet score: --spark spark-submit: {what}\n"
 
 
 @pytest.mark.skipif("TFLEET_SOAK_SPARK" not in os.environ, reason="`make soak-spark` runs it: a minute")
