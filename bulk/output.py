@@ -20,11 +20,11 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tfleet.bulk.digest import file_digest
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
 from tfleet.bulk.manifest import MANIFEST, RunPlan, difference
 from tfleet.bulk.sources.source import InputPlace
 from tfleet.bulk.tally import Tally, tally_of
+from tfleet.worker.model.digest import file_digest
 
 _KEY: Final = b"tfleet"
 

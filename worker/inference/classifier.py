@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 # first; bytes for a graph that decodes.
 PreparedImage: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | bytes
 Probabilities: TypeAlias = npt.NDArray[np.float32]
+Vectors: TypeAlias = npt.NDArray[np.float32]
 
 _TIMED_RUNS: Final = 3
 _RGB: Final = 3
@@ -64,6 +65,8 @@ class Classifier:
         self._session = session.tf_session
         self._feed = feed
         self._fetch = fetch
+        self.embedding = session.embedding
+        """What `embed` gives; None if the model names none."""
         self._batch = feed.batch
         self.batch_sizes: tuple[int, ...] = (1,)
         """The batch sizes to use, ascending; see `warm_up`."""
@@ -234,8 +237,24 @@ class Classifier:
         """
         if not batch:
             return np.empty((0, len(self.labels)), dtype=np.float32)
+        return self.scores(self._rows_of_images(batch, self._fetch))
+
+    def embed(self, batch: Sequence[PreparedImage]) -> Vectors:
+        """The vectors of prepared images: float32 [len(batch), embedding.size].
+
+        The first call takes longer, as TensorFlow prepares the part of the graph that it runs. The model must
+        have an `embedding`. Raises as `run` does.
+        """
+        assert self.embedding is not None, "the caller has looked"
+        if not batch:
+            return np.empty((0, self.embedding.size), dtype=np.float32)
+        tensor = self._session.graph.get_tensor_by_name(self.embedding.tensor)
+        rows = self._rows_of_images(batch, tensor)
+        return rows.reshape(len(batch), self.embedding.size).astype(np.float32, copy=False)
+
+    def _rows_of_images(self, batch: Sequence[PreparedImage], fetch: tf.Tensor) -> npt.NDArray[Any]:
         try:
-            rows = self._rows(batch)
+            return self._rows(batch, fetch)
         except tf.errors.InvalidArgumentError as error:
             # Pixels are always valid, so this is the graph's fault and not the client's.
             if isinstance(self._feed, PixelInput):
@@ -243,7 +262,6 @@ class Classifier:
             raise BrokenImageError(
                 f"the model's own decoder rejects the image: {first_line(error)}"
             ) from error
-        return self.scores(rows)
 
     def top(self, scores: Probabilities, n: int) -> tuple[tuple[str, float], ...]:
         """The `n` best labels of one row of `run` with their scores, best first; all if there are fewer."""
@@ -288,17 +306,20 @@ class Classifier:
         with ThreadPoolExecutor(self.concurrent_runs) as pool:
             return list(pool.map(self._rows, [images] * self.concurrent_runs))
 
-    def _rows(self, batch: Sequence[PreparedImage]) -> npt.NDArray[Any]:
+    def _rows(self, batch: Sequence[PreparedImage], fetch: tf.Tensor | None = None) -> npt.NDArray[Any]:
         # A graph with a fixed batch size gets several runs, the last one filled up.
-        size = self._batch or len(batch)
-        parts = [self._run_at_once(batch[start : start + size], size) for start in range(0, len(batch), size)]
+        size, fetch = self._batch or len(batch), self._fetch if fetch is None else fetch
+        parts = [
+            self._run_at_once(batch[start : start + size], size, fetch)
+            for start in range(0, len(batch), size)
+        ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _run_at_once(self, images: Sequence[PreparedImage], size: int) -> npt.NDArray[Any]:
+    def _run_at_once(self, images: Sequence[PreparedImage], size: int, fetch: tf.Tensor) -> npt.NDArray[Any]:
         # A graph with a fixed, larger batch size gets the last image repeated; those rows are cut off below.
         fed = self.tensor([*images, *[images[-1]] * (size - len(images))])
         with self.session.turn:
-            rows: npt.NDArray[Any] = self._session.run(self._fetch, {self._feed.tensor: fed})
+            rows: npt.NDArray[Any] = self._session.run(fetch, {self._feed.tensor: fed})
         if rows.ndim == 1 and isinstance(self._feed, PixelInput) and not self._feed.layout.batched:
             rows = rows[None]
         return rows[: len(images)] if len(images) < size else rows

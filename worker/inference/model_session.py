@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,7 +19,8 @@ from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.inference.errors import BadInputError, UnknownSignatureError
 from tfleet.worker.inference.session_config import concurrent_runs_on, configuration
 from tfleet.worker.model.dtypes import numpy_dtype
-from tfleet.worker.model.errors import first_line
+from tfleet.worker.model.embedding import in_space
+from tfleet.worker.model.errors import ModelError, first_line
 from tfleet.worker.model.open import open_model
 from tfleet.worker.model.signature import Signature, TensorInfo, shape_text
 from tfleet.worker.model.tensorflow import CallableOptions, tf
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tfleet.worker.inference.precision import Precision
+    from tfleet.worker.model.embedding import Embedding
     from tfleet.worker.model.open import OpenModel
     from tfleet.worker.model.spec import ModelSpec
 
@@ -46,8 +49,7 @@ class ModelSession:
         self.graph_facts = opened.graph_facts
         self.restore = opened.restore
         """Sets the variables of a model that was not frozen to their saved values again."""
-        self.form = opened.form
-        """What became of a SavedModel's variables, in a few words; empty for a frozen graph."""
+        self._opened = opened
         self.concurrent_runs = concurrent_runs
         """The best number of runs at a time while there is enough to do; 1 if any signature keeps state."""
         stateful = any(each.stateful for each in self.signatures.values())
@@ -85,6 +87,11 @@ class ModelSession:
         cpus = usable_cpus() if cpus is None else cpus
         config = configuration(cpus, precision)
         opened = open_model(spec, lambda graph: session_factory(graph=graph, config=config))
+        try:
+            opened = replace(opened, embedding=in_space(opened.embedding, spec, precision))
+        except ModelError:
+            opened.session.close()
+            raise
         # Two runs at a time would lose updates: both read a variable before either writes it.
         stateful = any(each.stateful for each in opened.signatures.values())
         return cls(spec, opened, 1 if stateful else concurrent_runs_on(cpus))
@@ -93,6 +100,16 @@ class ModelSession:
     def default(self) -> str | None:
         """The signature for requests that name none; None where the model has several and none is meant."""
         return self.facts.signature.value
+
+    @property
+    def form(self) -> str:
+        """What became of a SavedModel's variables, in a few words; empty for a frozen graph."""
+        return self._opened.form
+
+    @property
+    def embedding(self) -> Embedding | None:
+        """What has a vector for each image; None if the model names none."""
+        return self._opened.embedding
 
     def signature(self, name: str | None = None) -> Signature:
         """The signature of this name, or the default one. Raises `UnknownSignatureError`."""

@@ -29,6 +29,7 @@ tensor = "probability:0"
 activation = "softmax" # what the worker applies to the output: softmax, sigmoid or none
 logits = false         # true: the same as activation = "softmax"
 threshold = 0.5        # answers leave out labels below this probability
+embedding = "pooled:0" # a tensor with a vector for each image, for POST /embed; default: there is none
 function = "answer.py:make"       # a function in a file beside this one, that makes the answer; needs --trust
 """
 
@@ -297,6 +298,7 @@ _OUTPUT_KEYS: Mapping[str, Callable[[Any], Any]] = {
     "activation": _activation,
     "logits": _flag,
     "threshold": _threshold,
+    "embedding": _text,
     "function": _function,
 }
 _SECTIONS: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tfleet.worker.model.by_value import computes_by_value
+from tfleet.worker.model.embedding import Embedding, find_embedding
 from tfleet.worker.model.facts import check_functions, facts_of_graph, find_facts
 from tfleet.worker.model.freeze import CannotFreezeError, freeze
 from tfleet.worker.model.graph import import_frozen, read_frozen, restore_saved_model
@@ -32,14 +33,16 @@ def _nothing() -> None:
 class OpenModel:
     """A session with the signatures of its graph. The caller owns the session and closes it.
 
-    `graph_facts` are those of the default signature. `form` says in a few words what became of a SavedModel's
-    variables; it is empty for a frozen graph. `restore` sets variables to their saved values again.
+    `graph_facts` are those of the default signature. `embedding` is what model.toml names as such. `form`
+    says in a few words what became of a SavedModel's variables; it is empty for a frozen graph. `restore`
+    sets variables to their saved values again.
     """
 
     session: tf.compat.v1.Session
     signatures: Mapping[str, Signature] = field(repr=False)
     facts: ModelFacts
     graph_facts: GraphFacts
+    embedding: Embedding | None = None
     form: str = ""
     restore: Callable[[], None] = _nothing
 
@@ -58,8 +61,9 @@ def _open_graph(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> Ope
     served = served_signatures(spec, graph, None)
     signatures = _with_state(spec, definition, served.by_name)
     facts, graph_facts = _facts(spec, definition, signatures, served.default)
+    embedding = find_embedding(spec, graph, None)
     del definition  # the weights once more, which the new session has, too
-    return OpenModel(make_session(graph), signatures, facts, graph_facts)
+    return OpenModel(make_session(graph), signatures, facts, graph_facts, embedding)
 
 
 def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) -> OpenModel:
@@ -80,19 +84,22 @@ def _open_saved_model(spec: ModelSpec, make_session: Callable[[tf.Graph], Any]) 
         definition = graph.as_graph_def()
         signatures = _with_state(spec, definition, served.by_name)
         facts, graph_facts = _facts(spec, definition, signatures, served.default)
+        embedding = find_embedding(spec, graph, restored.signatures.get(served.default or ""))
         try:
             if spec.serving.runs.stateful:
                 raise CannotFreezeError("model.toml says that it is stateful")
-            frozen = freeze(session, definition, *_tensors(signatures))
+            feeds, fetches = _tensors(signatures)
+            kept = fetches if embedding is None else fetches | {embedding.tensor}
+            frozen = freeze(session, definition, feeds, kept)
         except CannotFreezeError as error:
             keep_session = True
             form = f"a SavedModel with its variables: {error}"
-            return OpenModel(session, signatures, facts, graph_facts, form, restored.restore)
+            return OpenModel(session, signatures, facts, graph_facts, embedding, form, restored.restore)
     finally:
         # Closed before the second session opens: otherwise the weights would be in memory twice.
         if not keep_session:
             session.close()
-    return OpenModel(make_session(frozen), signatures, facts, graph_facts, "a SavedModel, frozen")
+    return OpenModel(make_session(frozen), signatures, facts, graph_facts, embedding, "a SavedModel, frozen")
 
 
 def _facts(

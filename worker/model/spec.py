@@ -48,13 +48,15 @@ class OutputSpec:
 
     `activation` is what the worker applies to make them probabilities; None is found out from the graph.
     Answers leave out labels with a probability below `threshold`. `function`, such as `answer.py:make`, makes
-    an answer of the outputs.
+    an answer of the outputs. `embedding` names a tensor of the graph that has a vector for each image.
     """
 
     tensor: str | None = None
     activation: Activation | None = None
     threshold: float | None = None
     function: str | None = None
+    # Not in the text that the digest of a bulk run is made of: it changes no prediction.
+    embedding: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,8 @@ def test_an_empty_file_leaves_everything_to_the_graph(tmp_path: Path) -> None:
         ),
         (
             "[output]\nname = 3",
-            "unknown key output.name; the keys here are tensor, activation, logits, threshold, function",
+            "unknown key output.name; the keys here are tensor, activation, logits, threshold, embedding, "
+            "function",
         ),
         ("input = 3", r"input is not a table: write \[input\]"),
         ("[input]\ntensor = 3", "input.tensor is 3, but must be a text"),
