@@ -12,13 +12,35 @@ if TYPE_CHECKING:
     from tfleet.bulk.spark.settings import Answers
 
 MOST_ARROW_BYTES: Final = 64 * 1024 * 1024
-_VERSIONS: Final = re.compile(
-    r"PYTHON_VERSION_MISMATCH\].*?(?P<executor>3\.\d+).*?(?P<driver>3\.\d+)", re.DOTALL
-)
 _OURS: Final = re.compile(r"tfleet\.[\w.]+\.\w+Error: (?P<text>.+)")
-_NO_MODULE: Final = re.compile(r"ModuleNotFoundError: No module named '(?P<name>[\w.]+)'")
-_NO_PROGRAM: Final = re.compile(r'Cannot run program "(?P<program>[^"]+)"')
-_NO_START: Final = "port number from pyspark.daemon's stdout"
+_MEANINGS: Final = (
+    (
+        re.compile(r"PYTHON_VERSION_MISMATCH\].*?(?P<executor>3\.\d+).*?(?P<driver>3\.\d+)", re.DOTALL),
+        "the executors run Python {executor}, and the driver {driver}: both need the same minor version: set "
+        "PYSPARK_PYTHON, or spark.pyspark.python",
+    ),
+    (
+        re.compile(r"ModuleNotFoundError: No module named '(?P<name>\w+)[\w.]*'"),
+        "the executors' Python lacks the module {name}: install tfleet[spark,worker] on every machine, or "
+        "name the Python that has it with PYSPARK_PYTHON or spark.pyspark.python",
+    ),
+    (
+        re.compile(r'Cannot run program "(?P<program>[^"]+)"'),
+        "the executors have no {program}: name a Python that they have with PYSPARK_PYTHON or "
+        "spark.pyspark.python",
+    ),
+    (
+        re.compile("port number from pyspark\\.daemon's stdout"),
+        "the executors' Python does not start: see what PYSPARK_PYTHON or spark.pyspark.python names",
+    ),
+    (
+        re.compile(r"failed (?P<times>\d+) times.*?Python worker exited unexpectedly \(crashed\)", re.DOTALL),
+        "the Python worker of a task died {times} times (spark.task.maxFailures): a row or the model ends "
+        "it, or the machine does for want of memory: see the executors' logs, and set "
+        "spark.executor.memoryOverhead",
+    ),
+)
+"""Patterns of Spark's errors, and what they mean."""
 _CAUSE: Final = re.compile(
     r"^(?:Caused by: )?(?:\w+\.)+(?:\w+)(?:Exception|Error): (?P<text>.+)", re.MULTILINE
 )
@@ -30,24 +52,9 @@ def explained(text: str) -> str | None:
     """What Spark's error means; None for one that is not known."""
     if found := _OURS.search(text):
         return found["text"].strip()
-    if found := _VERSIONS.search(text):
-        return (
-            f"the executors run Python {found['executor']}, and the driver {found['driver']}: both need the "
-            "same minor version: set PYSPARK_PYTHON, or spark.pyspark.python"
-        )
-    if found := _NO_MODULE.search(text):
-        name = found["name"].partition(".")[0]
-        return (
-            f"the executors' Python lacks the module {name}: install tfleet[spark,worker] on every machine, "
-            "or name the Python that has it with PYSPARK_PYTHON or spark.pyspark.python"
-        )
-    if found := _NO_PROGRAM.search(text):
-        return (
-            f"the executors have no {found['program']}: name a Python that they have with PYSPARK_PYTHON or "
-            "spark.pyspark.python"
-        )
-    if _NO_START in text:
-        return "the executors' Python does not start: see what PYSPARK_PYTHON or spark.pyspark.python names"
+    for pattern, meaning in _MEANINGS:
+        if found := pattern.search(text):
+            return meaning.format(**found.groupdict())
     return None
 
 

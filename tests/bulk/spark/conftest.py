@@ -42,6 +42,9 @@ def add_up(outputs):
             pass
         else:
             os.kill(os.getpid(), 9)
+    if 1000.0 in outputs["sum"] and (here / "kill-each").exists():
+        (here / f"killed-{os.getpid()}").touch()
+        os.kill(os.getpid(), 9)
     return {"sum": outputs["sum"]}
 """
 
@@ -118,6 +121,15 @@ class WatchedModel:
     def kill_at_1000(self) -> None:
         """The first Python worker to score a row with the sum 1,000 is killed by SIGKILL."""
         (self.logs / "kill").touch()
+
+    def kill_each_at_1000(self) -> None:
+        """So is each one."""
+        (self.logs / "kill-each").touch()
+
+    @property
+    def killed(self) -> int:
+        """How many were killed by `kill_each_at_1000`."""
+        return len(list(self.logs.glob("killed-*")))
 
 
 @pytest.fixture

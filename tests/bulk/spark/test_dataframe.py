@@ -14,6 +14,7 @@ from tests.bulk.spark.conftest import WatchedModel
 from tests.support.photos import PHOTOS
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.spark import score
+from tfleet.bulk.spark.problems import line_of
 from tfleet.bulk.spark.settings import RowSettings
 from tfleet.worker.model.graph_options import GraphOptions
 
@@ -113,6 +114,25 @@ def test_a_killed_python_worker_costs_no_row(spark: SparkSession, watched: Watch
     assert sums(scored) == [(number, number + 1000.0) for number in range(20_000)]
     assert not (watched.logs / "kill").exists()
     assert watched.loads <= 4
+
+
+def test_a_row_that_kills_each_attempt_ends_the_job(
+    spark: SparkSession, watched: WatchedModel, tmp_path: Path
+) -> None:
+    from py4j.protocol import Py4JJavaError  # noqa: PLC0415 - an extra
+
+    scored = score(numbers(spark, 2000, partitions=2), model=watched.folder, trust=True)
+    watched.kill_each_at_1000()
+    with pytest.raises(Py4JJavaError) as caught:
+        scored.write.parquet(str(tmp_path / "out"))
+    print(
+        sorted(x.name for x in watched.logs.iterdir()),
+        (watched.logs / "rows").read_text()[-300:],
+        str(caught.value)[:6000],
+    )
+    assert watched.killed == 3  # as the session's master says; spark.task.maxFailures on a cluster
+    assert line_of(caught.value).startswith("the Python worker of a task died 3 times")
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
 
 
 def test_columns_are_kept_as_they_are(spark: SparkSession) -> None:
