@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from tfleet.bulk.errors import CannotScoreError
 
 DEFAULT_MEMORY: Final = "1GB"
 LEAST_BYTES: Final = 64_000_000
+_LIBRARY_BYTES: Final = 64_000_000
+"""What the libraries take beside the rows once these come: 35 MB were measured, whatever `--memory` is."""
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY: Final = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?I?)B?", re.IGNORECASE)
@@ -62,11 +65,13 @@ def parse_size(text: str) -> int:
 def check_memory(memory_bytes: int, held: MemoryShares) -> None:
     """Raise CannotScoreError if the model leaves no room for the rows."""
     resident = resident_bytes()
-    if resident + held.together > memory_bytes:
-        least = 8 * resident // 7 // 10**6 + 1
+    taken = resident + _LIBRARY_BYTES
+    if taken + held.together > memory_bytes:
+        least = 1.02 * taken * 8 / 7  # a little more, as the next process does not take the same to the byte
         raise CannotScoreError(
             f"this process takes {resident // 10**6} MB before the first row, and --memory is "
-            f"{memory_bytes // 10**6} MB, of which rows need an eighth: give --memory {least}MB or more"
+            f"{memory_bytes // 10**6} MB, of which rows need an eighth and libraries "
+            f"{_LIBRARY_BYTES // 10**6} MB: give --memory {math.ceil(least / 10**6)}MB or more"
         )
 
 

@@ -108,6 +108,8 @@ class Run:
                     total = _note(writing, done, total, report)
                 place = (part.start, part.end)
                 writing = writer.submit(self._folder.write, self._plan, part.index, table, place, counts)
+                # Arrow keeps what was freed for a while: as much again as the rows, where a machine is busy.
+                pa.default_memory_pool().release_unused()
             if writing is not None:
                 total = _note(writing, done, total, report)
         self._folder.finish(self._plan, done, total)

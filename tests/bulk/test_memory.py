@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tfleet.bulk.errors import CannotScoreError
-from tfleet.bulk.memory import check_memory, parse_size, resident_bytes, shares
+from tfleet.bulk.memory import LEAST_BYTES, check_memory, parse_size, resident_bytes, shares
 
 
 @pytest.mark.parametrize(
@@ -41,9 +43,15 @@ def test_what_is_held_takes_an_eighth_of_the_memory() -> None:
 
 
 def test_a_model_that_leaves_no_room_is_refused() -> None:
-    resident = resident_bytes()
-    check_memory(2 * resident, shares(2 * resident))
+    most = 2 * resident_bytes() + LEAST_BYTES
+    check_memory(most, shares(most))
     with pytest.raises(
-        CannotScoreError, match=r"this process takes \d+ MB before the first row, and --memory is \d+ MB"
-    ):
-        check_memory(resident, shares(resident))
+        CannotScoreError, match=r"this process takes \d+ MB before the first row, and --memory is 64 MB"
+    ) as refused:
+        check_memory(LEAST_BYTES, shares(LEAST_BYTES))
+    named = re.search(r"give --memory (\w+) or more", str(refused.value))
+    assert named is not None
+    least = parse_size(named[1])
+    check_memory(least, shares(least))
+    with pytest.raises(CannotScoreError):
+        check_memory(least * 9 // 10, shares(least * 9 // 10))

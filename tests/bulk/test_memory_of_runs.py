@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +14,14 @@ import pytest
 
 from tests.bulk.conftest import COLUMNS, IRIS, score_argv
 from tests.support.environment import users_environment
+from tfleet.bulk.memory import parse_size
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
 
-MEMORY = 800_000_000
+MOST_MEMORY = 1_000_000_000
 NOTE_BYTES = 250_000
 GROUP_ROWS = 2000
-ROWS = 16 * GROUP_ROWS
+ROWS = 10 * GROUP_ROWS
 WATCH = """
 import resource, subprocess, sys
 done = subprocess.run(sys.argv[1:])
@@ -29,7 +31,7 @@ sys.exit(done.returncode)
 
 
 def write(path: Path) -> None:
-    """Rows with a note each: ten times the memory, in row groups of more than half of it."""
+    """Rows with a note each: five times the memory, in row groups of half of it or more."""
     schema = pa.schema([*((name, pa.float32()) for name in COLUMNS), ("note", pa.binary())])
     # The notes are alike, so that the file is small; a dictionary would hide how large its values are.
     with pq.ParquetWriter(
@@ -42,17 +44,27 @@ def write(path: Path) -> None:
             writer.write_table(rows, row_group_size=GROUP_ROWS)
 
 
-def test_a_file_larger_than_the_memory_is_scored_within_it(tmp_path: Path) -> None:
-    write(tmp_path / "rows.parquet")
-    assert ROWS * NOTE_BYTES == 10 * MEMORY
+def score(folder: Path, memory: str) -> subprocess.CompletedProcess[str]:
     # By a small process: what the system says of a child includes the memory of the one that forked it.
     argv = [sys.executable, "-c", WATCH]
-    argv += score_argv("rows.parquet", "-o", "out", "--model", IRIS, "--memory", MEMORY)
-    done = subprocess.run(
-        argv, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240, env=users_environment()
+    argv += score_argv("rows.parquet", "-o", "out", "--model", IRIS, "--memory", memory)
+    return subprocess.run(
+        argv, cwd=folder, capture_output=True, text=True, check=False, timeout=240, env=users_environment()
     )
+
+
+def test_a_file_larger_than_the_memory_is_scored_within_it(tmp_path: Path) -> None:
+    write(tmp_path / "rows.parquet")
+    refused = score(tmp_path, "64MB")
+    named = re.search(r"give --memory (\w+) or more", refused.stderr)
+    assert refused.returncode == 2, refused.stderr
+    assert named is not None, refused.stderr
+    memory = parse_size(named[1])
+    assert memory <= MOST_MEMORY
+    assert 5 * memory <= ROWS * NOTE_BYTES
+    done = score(tmp_path, named[1])
     assert done.returncode == 0, done.stderr
-    assert int(done.stderr) * 1024 < MEMORY
+    assert int(done.stderr) * 1024 < memory
     parts = sorted((tmp_path / "out").glob("part-*.parquet"))
     assert len(parts) > 50
     assert sum(pq.read_metadata(path).num_rows for path in parts) == ROWS

@@ -135,7 +135,7 @@ def test_resume_needs_the_same_run(score: Score, tmp_path: Path) -> None:
         (("rows.csv", "--keep", "idd"), "--keep names 'idd', which rows.csv does not have; it has 'id', "),
         (
             ("rows.csv", "--memory", "100MB"),
-            "MB before the first row, and --memory is 100 MB, of which rows need an eighth: give",
+            "MB before the first row, and --memory is 100 MB, of which rows need an eighth and libraries",
         ),
     ],
 )
