@@ -12,51 +12,33 @@ import pyarrow as pa
 
 from tfleet.bulk.batches import batch_ends, row_sizes
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.sources.files import InputDigest, InputFile
-from tfleet.bulk.sources.plain import cast, plain
-from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
+from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.plain import cast
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
+from tfleet.bulk.sources.typed_file import TypedFile
 
 
-class ArrowSource:
+class ArrowSource(TypedFile):
     """One Arrow file, or a stream in a file."""
 
     rows: int | None = None
 
     def __init__(self, file: InputFile, number: int, limits: PieceLimits) -> None:
-        self.name = file.name
-        self._file = file
-        self._number = number
-        self._limits = limits
         try:
-            with self._opened() as (schema, _):
-                self._schema = schema
+            with _opened(file) as (schema, _):
+                super().__init__(file, number, limits, schema)
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{file.name}: is no Arrow file or stream: {error}") from error
-        check_names(self.name, self._schema.names)
 
     def __repr__(self) -> str:
         return f"<ArrowSource {self.name}>"
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The names of its columns."""
-        names: list[str] = self._schema.names
-        return names
-
-    def digest(self) -> InputDigest:
-        """What the manifest says of the file."""
-        return self._file.digest()
-
-    def schema(self, columns: Sequence[str]) -> pa.Schema:
-        """The types of these columns, as `plain` makes them."""
-        return pa.schema([plain(self._schema.field(name)) for name in columns])
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on, which has to be where a piece begins."""
         schema = self.schema(columns)
         first_row = 0
         try:
-            with self._opened() as (_, batches):
+            with _opened(self._file) as (_, batches):
                 for batch in batches:
                     if first_row + batch.num_rows > start.row:
                         yield from self._slices(batch, first_row, start.row, schema)
@@ -74,12 +56,13 @@ class ArrowSource:
                 rows = cast(batch.slice(begin, end - begin), schema)
                 yield Piece(rows, first + begin, InputPlace(self._number, first + end))
 
-    @contextmanager
-    def _opened(self) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
-        with self._file.open_mapped() as content:
-            if self._file.is_arrow_file:
-                with pa.ipc.open_file(content) as reader:
-                    yield reader.schema, map(reader.get_batch, range(reader.num_record_batches))
-            else:
-                with pa.ipc.open_stream(content) as stream:
-                    yield stream.schema, iter(stream)
+
+@contextmanager
+def _opened(file: InputFile) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
+    with file.open_mapped() as content:
+        if file.is_arrow_file:
+            with pa.ipc.open_file(content) as reader:
+                yield reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+        else:
+            with pa.ipc.open_stream(content) as stream:
+                yield stream.schema, iter(stream)

@@ -13,18 +13,17 @@ import pyarrow as pa
 
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.sources.csv_cells import CsvCells
-from tfleet.bulk.sources.files import InputDigest, InputFile
-from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names, slices
-from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record, read_blocks
+from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
+from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record
+from tfleet.bulk.sources.text_file import TextFile
 from tfleet.worker.model.signature import TensorInfo
 
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class CsvSource:
+class CsvSource(TextFile):
     """One CSV file. `infos` has the inputs of the model by the names of columns."""
-
-    rows: int | None = None
 
     def __init__(
         self,
@@ -35,10 +34,7 @@ class CsvSource:
         *,
         delimiter: str | None = None,
     ) -> None:
-        self.name = file.name
-        self._file = file
-        self._number = number
-        self._limits = limits
+        super().__init__(file, number, limits)
         self._infos = infos
         self._delimiter = delimiter or ("\t" if ".tsv" in file.endings else ",")
         self.columns, self._begin = self._header()
@@ -46,31 +42,13 @@ class CsvSource:
     def __repr__(self) -> str:
         return f"<CsvSource {self.name}>"
 
-    def digest(self) -> InputDigest:
-        """What the manifest says of the file."""
-        return self._file.digest()
-
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns."""
         return self._cells(columns).schema
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on."""
-        cells = self._cells(columns)
-        begin, row = max(start.offset, self._begin), start.row - start.skip
-        try:
-            with self._file.open_text() as stream:
-                for block in read_blocks(
-                    stream, self.name, begin, most_bytes=self._limits.record_bytes, delimiter=self._delimiter
-                ):
-                    batch, errors = cells.read(block.content)
-                    whole = Piece(
-                        batch, row, InputPlace(self._number, row + batch.num_rows, block.end), errors
-                    )
-                    yield from slices(whole, begin, start.row, self._limits.rows)
-                    begin, row = block.end, whole.end.row
-        except (pa.ArrowException, OSError) as error:
-            raise self._file.ended_by(error) from error
+        return self._pieces(start, self._begin, self._cells(columns).read, self._delimiter)
 
     def _cells(self, columns: Sequence[str]) -> CsvCells:
         return CsvCells(self.columns, self._infos, columns, self._delimiter)

@@ -8,6 +8,7 @@ columns to keep were named.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,11 +17,12 @@ import pyarrow as pa
 
 from tfleet.bulk.errors import BrokenInputError, CannotScoreError
 from tfleet.bulk.sources.csv_cells import cell_type
-from tfleet.bulk.sources.files import InputDigest, InputFile
+from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.json_lists import list_type, lists_column
 from tfleet.bulk.sources.json_text import LineTexts
-from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, slices
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, read_blocks
+from tfleet.bulk.sources.text_file import TextFile
 from tfleet.worker.api.protocols.dtypes import from_scalars
 from tfleet.worker.api.protocols.native.layout import Cell
 from tfleet.worker.api.protocols.problems import CellError, names_text, place
@@ -31,14 +33,12 @@ _BOM: Final = b"\xef\xbb\xbf"  # no line can begin with it but the first one
 _MAX_FIELDS: Final = 10_000
 
 
-class JsonLinesSource:
+class JsonLinesSource(TextFile):
     """One file. `infos` has the inputs of the model with plain values, `lists` those with lists.
 
     With `all_fields` a field that is no column is an error of its row. The columns are found if they are not
     given.
     """
-
-    rows: int | None = None
 
     def __init__(
         self,
@@ -51,10 +51,7 @@ class JsonLinesSource:
         all_fields: bool,
         columns: Sequence[str] | None = None,
     ) -> None:
-        self.name = file.name
-        self._file = file
-        self._number = number
-        self._limits = limits
+        super().__init__(file, number, limits)
         self._infos = infos
         self._lists = lists
         self._all_fields = all_fields
@@ -63,29 +60,13 @@ class JsonLinesSource:
     def __repr__(self) -> str:
         return f"<JsonLinesSource {self.name}>"
 
-    def digest(self) -> InputDigest:
-        """What the manifest says of the file."""
-        return self._file.digest()
-
     def schema(self, columns: Sequence[str]) -> pa.Schema:
         """The types of these columns."""
         return pa.schema([(name, self._type(name)) for name in columns])
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on."""
-        schema = self.schema(columns)
-        begin, row = start.offset, start.row - start.skip
-        try:
-            with self._file.open_text() as stream:
-                for block in read_blocks(stream, self.name, begin, most_bytes=self._limits.record_bytes):
-                    batch, errors = self._read(block.content, schema)
-                    whole = Piece(
-                        batch, row, InputPlace(self._number, row + batch.num_rows, block.end), errors
-                    )
-                    yield from slices(whole, begin, start.row, self._limits.rows)
-                    begin, row = block.end, whole.end.row
-        except (pa.ArrowException, OSError) as error:
-            raise self._file.ended_by(error) from error
+        return self._pieces(start, 0, partial(self._read, self.schema(columns)))
 
     def _type(self, name: str) -> pa.DataType:
         cell = self._lists.get(name)
@@ -110,7 +91,7 @@ class JsonLinesSource:
             raise CannotScoreError(f"{self.name}: has more than {_MAX_FIELDS} different fields")
         return tuple(names)
 
-    def _read(self, content: bytes, schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, str]]:
+    def _read(self, schema: pa.Schema, content: bytes) -> tuple[pa.RecordBatch, dict[int, str]]:
         objects, lines, errors = _objects(content)
         known = frozenset(self.columns)
         if self._all_fields:

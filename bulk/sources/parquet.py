@@ -13,51 +13,34 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tfleet.bulk.errors import CannotScoreError, RunFailedError
-from tfleet.bulk.sources.files import InputDigest, InputFile
-from tfleet.bulk.sources.plain import cast, plain
-from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
+from tfleet.bulk.sources.files import InputFile
+from tfleet.bulk.sources.plain import cast
+from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
+from tfleet.bulk.sources.typed_file import TypedFile
 
 _BUFFER_BYTES: Final = 1024 * 1024
 
 
-class ParquetSource:
+class ParquetSource(TypedFile):
     """One Parquet file."""
 
     def __init__(self, file: InputFile, number: int, limits: PieceLimits) -> None:
-        self.name = file.name
-        self._file = file
-        self._number = number
-        self._limits = limits
         try:
-            with self._opened() as parquet:
-                self._schema = parquet.schema_arrow
+            with _opened(file) as parquet:
+                schema = parquet.schema_arrow
                 self.rows: int | None = parquet.metadata.num_rows
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{file.name}: is not a Parquet file that can be read: {error}") from error
-        check_names(self.name, self._schema.names)
+        super().__init__(file, number, limits, schema)
 
     def __repr__(self) -> str:
         return f"<ParquetSource {self.name} rows={self.rows}>"
-
-    @property
-    def columns(self) -> Sequence[str]:
-        """The names of its columns."""
-        names: list[str] = self._schema.names
-        return names
-
-    def digest(self) -> InputDigest:
-        """What the manifest says of the file."""
-        return self._file.digest()
-
-    def schema(self, columns: Sequence[str]) -> pa.Schema:
-        """The types of these columns, as `plain` makes them."""
-        return pa.schema([plain(self._schema.field(name)) for name in columns])
 
     def pieces(self, start: InputPlace, columns: Sequence[str]) -> Iterator[Piece]:
         """The rows from `start` on, which has to be where a piece begins."""
         schema = self.schema(columns)
         try:
-            with self._opened() as parquet:
+            with _opened(self._file) as parquet:
                 first_row = 0
                 for group in range(parquet.metadata.num_row_groups):
                     rows = parquet.metadata.row_group(group).num_rows
@@ -82,13 +65,14 @@ class ParquetSource:
                 yield Piece(cast(batch, schema), first_row, InputPlace(self._number, behind))
             first_row = behind
 
-    def _opened(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self._file.open(), pre_buffer=False, buffer_size=_BUFFER_BYTES)
-
 
 def piece_rows(rows: int, size: int, limits: PieceLimits) -> int:
     """How many rows of a row group with so many rows and bytes make a piece."""
     return max(1, min(limits.rows, limits.bytes * rows // max(size, 1)))
+
+
+def _opened(file: InputFile) -> pq.ParquetFile:
+    return pq.ParquetFile(file.open(), pre_buffer=False, buffer_size=_BUFFER_BYTES)
 
 
 def _without_columns(rows: int, each: int) -> list[pa.RecordBatch]:
