@@ -125,11 +125,6 @@ def test_a_row_that_kills_each_attempt_ends_the_job(
     watched.kill_each_at_1000()
     with pytest.raises(Py4JJavaError) as caught:
         scored.write.parquet(str(tmp_path / "out"))
-    print(
-        sorted(x.name for x in watched.logs.iterdir()),
-        (watched.logs / "rows").read_text()[-300:],
-        str(caught.value)[:6000],
-    )
     assert watched.killed == 3  # as the session's master says; spark.task.maxFailures on a cluster
     assert line_of(caught.value).startswith("the Python worker of a task died 3 times")
     assert not (tmp_path / "out" / "_SUCCESS").exists()
