@@ -16,6 +16,7 @@ from typing import Final, Self
 from tfleet.contract.names import (
     BATCH_SIZE,
     CALLBACK_URL,
+    EMBEDDING,
     IDEMPOTENCY_KEY,
     JOB,
     JOB_STATE,
@@ -46,6 +47,7 @@ _EXPOSED: Final = {
             MODEL,
             RETRIES,
             BATCH_SIZE,
+            EMBEDDING,
             QUEUE_LENGTH,
             SERVER_TIMING,
             TICKET,

@@ -27,6 +27,9 @@ MODEL: Final = "X-Model"
 SERVER_TIMING: Final = "Server-Timing"
 """Milliseconds of decode, queue and infer, in the format of https://www.w3.org/TR/server-timing/."""
 
+EMBEDDING: Final = "X-Embedding"
+"""With a vector: 64 hexadecimal digits that are the same for vectors that can be compared."""
+
 BATCH_SIZE: Final = "X-Batch-Size"
 """How many requests ran in one session call, this one included."""
 
@@ -68,6 +71,8 @@ LOOKUP_PATH: Final = "/worker"
 DRAIN_PATH: Final = "/drain"
 CLASSIFY_PATHS: Final = ("/", "/predict")
 PREDICT_PATH: Final = "/predict"
+EMBED_PATH: Final = "/embed"
+"""The vector of an image, where the model has an embedding."""
 OPENAPI_PATH: Final = "/openapi.json"
 """The OpenAPI document of a worker or a proxy."""
 JOBS_PATH: Final = "/jobs"

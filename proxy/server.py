@@ -16,7 +16,7 @@ import structlog
 from aiohttp import web
 
 from tfleet.contract.address import Address
-from tfleet.contract.names import CLASSIFY_PATHS, LOOKUP_PATH, PREDICT_PATH
+from tfleet.contract.names import CLASSIFY_PATHS, EMBED_PATH, LOOKUP_PATH, PREDICT_PATH
 from tfleet.discovery.embedded import make_registry, save_keys
 from tfleet.discovery.instance import Instance
 from tfleet.discovery.plan_watch import Plans
@@ -245,7 +245,7 @@ def _handler(
     front = browser_or(pages, looked_up) if serving.is_p2p else pages
     routes = {
         **server_options(access_log, cors),
-        **{(b"POST", path.encode()): workers.native for path in CLASSIFY_PATHS},
+        **{(b"POST", path.encode()): workers.native for path in (*CLASSIFY_PATHS, EMBED_PATH)},
         **{(method, PREDICT_PATH.encode()): workers.native for method in (b"GET", b"HEAD")},
         **{(method, LOOKUP_PATH.encode()): looked_up for method in (b"GET", b"HEAD")},
         **{(method, b"/"): front for method in (b"GET", b"HEAD")},

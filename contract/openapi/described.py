@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tfleet.contract.example_values import ShownExample
@@ -45,11 +45,15 @@ class TensorDescription:
 
 @dataclass(frozen=True, slots=True)
 class SignatureDescription:
-    """A function of a model."""
+    """A function of a model.
+
+    `embedding` is how many numbers the vector has that the model has for the same input; 0 where it has none.
+    """
 
     name: str
     inputs: tuple[TensorDescription, ...]
     outputs: tuple[TensorDescription, ...]
+    embedding: int = 0
 
     @property
     def classifies(self) -> bool:
@@ -98,6 +102,11 @@ class ModelDescription:
         return self.kind == _IMAGE
 
     @property
+    def embedding(self) -> int:
+        """How many numbers the vector of an image has; 0 where the model has no embedding."""
+        return 0 if self.default is None else self.default.embedding
+
+    @property
     def default(self) -> SignatureDescription | None:
         """The default signature; None if there is none, or if it is not described."""
         return next((each for each in self.signatures if each.name == self.default_signature), None)
@@ -109,6 +118,7 @@ def read_model_page(page: object) -> ModelDescription:
     default = document.get("default_signature")
     if default is not None:
         default = _text(default, "default_signature")
+    embedding = _embedding(document.get("embedding"))
     found = _object(document.get("signatures"), "signatures")
     names = sorted(found, key=lambda name: (name != default, name))
     # A path can't have an empty name in it.
@@ -117,6 +127,7 @@ def read_model_page(page: object) -> ModelDescription:
         for name in names[:MOST_SIGNATURES]
         if name and (read := _signature(_text(name, "the name of a signature"), found[name])) is not None
     ]
+    signatures = [replace(each, embedding=embedding) if each.name == default else each for each in signatures]
     labels, columns = document.get("labels"), document.get("columns")
     return ModelDescription(
         name=_text(document.get("name"), "name", least_chars=1),
@@ -128,6 +139,16 @@ def read_model_page(page: object) -> ModelDescription:
         columns=() if columns is None else _columns(columns),
         left_out=len(names) - len(signatures),
     )
+
+
+def _embedding(value: object) -> int:
+    """The size of vectors; 0 where there are none, as on the page of a worker that knows of none."""
+    if value is None:
+        return 0
+    size = _object(value, "embedding").get("size")
+    if type(size) is not int or size < 1:
+        raise ModelPageError("size of embedding is no number above 0")
+    return size
 
 
 def _signature(name: str, value: object) -> SignatureDescription | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from tfleet.contract.names import CLASSIFY_PATHS, PREDICT_PATH
+from tfleet.contract.names import CLASSIFY_PATHS, EMBED_PATH, PREDICT_PATH
 from tfleet.contract.openapi.calls import PARAMETERS, query
 from tfleet.contract.openapi.described import SignatureDescription
 from tfleet.contract.openapi.native_bodies import (
@@ -14,6 +14,7 @@ from tfleet.contract.openapi.native_bodies import (
     outputs_answer,
     plain_columns,
     top_parameter,
+    vector_answer,
 )
 from tfleet.contract.openapi.places import ModelPlace
 from tfleet.contract.openapi.schemas import (
@@ -38,6 +39,8 @@ def native_components(place: ModelPlace) -> Json:
             named = place.schemas(schemas, signature)
             bodies[place.component("input", signature)] = input_body(model, signature, named)
             answers[place.component("answer", signature)] = outputs_answer(model, signature, named)
+    if model.embedding:
+        answers[place.component("vector")] = vector_answer(model)
     return {"requestBodies": bodies, "responses": answers, "schemas": schemas}
 
 
@@ -51,6 +54,8 @@ def native_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Jso
         if model.default is not None:
             found[path]["post"] = _post(place, model.default, others, pairs=True)
             found[f"{path}{PREDICT_PATH}"] = _predict(place, model.default, others)
+        if model.embedding:
+            found[f"{path}{EMBED_PATH}"] = _embed(place, others)
         for signature in model.signatures:
             named = f"{path}/signatures/{quote(signature.name, safe='')}"
             summary = f"What the signature {signature.name} takes and answers"
@@ -61,12 +66,14 @@ def native_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Jso
 
 
 def unnamed_paths(place: ModelPlace, others: Mapping[str, Json]) -> dict[str, Json]:
-    """`POST /` and `/predict`, which name no model and are answered by this one."""
+    """`POST /`, `/predict` and `/embed`, which name no model and are answered by this one."""
     model = place.model
     if not place.served.for_all or model.default is None:
         return {}
     front, predict = CLASSIFY_PATHS
     found = {predict: _predict(place, model.default, others)}
+    if model.embedding:
+        found[EMBED_PATH] = _embed(place, others)
     if model.takes_images:
         found[front] = {"post": _post(place, model.default, others, pairs=True)}
     return found
@@ -86,6 +93,21 @@ def _predict(place: ModelPlace, signature: SignatureDescription, others: Mapping
             parameters=[*parameters, *top_parameter(place.model, signature), *PARAMETERS],
         )
     return found
+
+
+def _embed(place: ModelPlace, others: Mapping[str, Json]) -> Json:
+    """A path that ends in `/embed`."""
+    name = place.model.name
+    return {
+        "post": operation(
+            f"The vector of an image, by {name}",
+            name,
+            {"200": ref("responses", place.component("vector"))},
+            others,
+            parameters=PARAMETERS,
+            requestBody=ref("requestBodies", "Image"),
+        )
+    }
 
 
 def _post(

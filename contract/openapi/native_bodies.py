@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tfleet.contract.example_values import MOST_SHOWN, example_row, sample, shown_values, takes_rows
-from tfleet.contract.names import TICKET_QUERY
+from tfleet.contract.names import EMBEDDING, TICKET_QUERY
 from tfleet.contract.openapi.calls import ANSWER_HEADERS, query
 from tfleet.contract.openapi.described import ModelDescription, SignatureDescription, TensorDescription
 from tfleet.contract.openapi.schemas import (
@@ -163,6 +163,21 @@ def outputs_answer(model: ModelDescription, signature: SignatureDescription, nam
         content(JSON, found) if in_text else {},
         raw(*others),
         headers=ANSWER_HEADERS,
+    )
+
+
+def vector_answer(model: ModelDescription) -> Json:
+    """The vector of one image, as a model with one output would answer it."""
+    vector = record({"embedding": tensor_schema("float32", (model.embedding,))})
+    space = {
+        "description": "The same for vectors that can be compared.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    }
+    return answer(
+        "The vector of the image.",
+        content(JSON, record({"success": {"const": True}, "outputs": vector})),
+        raw(NPZ, ARROW, CSV, NPY),
+        headers={**ANSWER_HEADERS, EMBEDDING: space},
     )
 
 

@@ -95,11 +95,12 @@ def _page_schemas() -> Json:
         "labels": names,
         "columns": names,
         "preprocessing": {"type": ["object", "null"]},
+        "embedding": {"anyOf": [record({"size": {"type": "integer"}, "space": STRING}), {"type": "null"}]},
         "sources": {"type": "object", "additionalProperties": STRING},
         "signatures": {"type": "object", "additionalProperties": schema("SignaturePage")},
         "example": STRING,
     }
     return {
         "SignaturePage": record(signature, closed=False),
-        "ModelPage": record(page, closed=False),
+        "ModelPage": record(page, ["embedding"], closed=False),
     }

@@ -16,6 +16,7 @@ from aiohttp import hdrs, web
 from tfleet.contract.cors import Cors
 from tfleet.contract.names import (
     CLASSIFY_PATHS,
+    EMBED_PATH,
     LOOKUP_PATH,
     MODELS_PATH,
     OPENAPI_PATH,
@@ -58,7 +59,7 @@ def make_app(
     app = web.Application(middlewares=[logged(access_log)])
     if cors:
         allow_origins(app, cors)
-    for path in CLASSIFY_PATHS:
+    for path in (*CLASSIFY_PATHS, EMBED_PATH):
         app.router.add_post(path, _misspelt)  # aiohttp takes escaped letters for what they stand for
     app.router.add_get(MODELS_PATH, _models(sources, for_operators=for_operators))
     for path in (PREDICT_PATH, MODELS_PATH + "/{below:.*}"):

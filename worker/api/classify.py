@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import numpy as np
 from flask import Request
 
 from tfleet.contract.names import TICKET_QUERY
@@ -34,7 +35,11 @@ from tfleet.worker.rejection import Rejection
 from tfleet.worker.wsgi.environ import CLIENT_GONE
 
 if TYPE_CHECKING:
-    from tfleet.worker.inference import Classifier, PreparedImage, Probabilities
+    import numpy.typing as npt
+
+    from tfleet.worker.inference import Classifier, PreparedImage
+
+    Row: TypeAlias = npt.NDArray[np.float32]
 
 _KNOWN: Final = frozenset({TOP, TICKET_QUERY})
 
@@ -45,6 +50,13 @@ class Ranking:
 
     labels: Sequence[tuple[str, float]]
     probabilities: bool
+
+
+class WaitingImage(NamedTuple):
+    """A decoded image that waits for the session: for its vector where it `embeds`, else for its scores."""
+
+    image: PreparedImage
+    embeds: bool
 
 
 class Classify:
@@ -59,14 +71,13 @@ class Classify:
         decoders: DecoderPool,
         memory: MemoryTrimmer,
     ) -> None:
-        self._lifecycle = lifecycle
+        self.lifecycle = lifecycle
         self._metrics = metrics
         self._limits = limits
         self._decoders = decoders
         self._memory = memory
-        self._batcher: Batcher[PreparedImage, Probabilities] = Batcher(
-            self._run, first_of(self._batch_sizes), self._concurrent_runs
-        )
+        self._oldest = first_of(self._batch_sizes)
+        self._batcher: Batcher[WaitingImage, Row] = Batcher(self._run, self._choose, self._concurrent_runs)
 
     @property
     def waiting(self) -> int:
@@ -79,18 +90,28 @@ class Classify:
         Raises RejectedError (nothing was computed), ProblemError and ImageError.
         """
         asked = PredictionRequest.of(request)
-        model, turn = take_turn(asked, self._lifecycle)
+        model, turn = take_turn(asked, self.lifecycle)
         classifier = model.classifier
         if classifier is None:
             raise ProblemError(takes_no_images(model))
         args = asked.args
         check_parameters(args, _KNOWN if wanted_signature(args) is None else PARAMETERS)
         top = wanted_labels(args, len(classifier.labels))
+        scores, timing = self.run_image(request, classifier, turn)
+        return Ranking(classifier.top(scores, top), classifier.scores.probabilities), timing
+
+    def run_image(
+        self, request: Request, classifier: Classifier, turn: Turn, *, embeds: bool = False
+    ) -> tuple[Row, StageTimes]:
+        """The scores of a request's image, or its vector where it `embeds`, and the times of the stages.
+
+        Raises as a call does.
+        """
         gone = request.environ.get(CLIENT_GONE, lambda: False)
         prepared = self.prepare(classifier, image_bytes(request), turn, gone)
         decoded_s = time.perf_counter()
         try:
-            result = self._batcher(prepared, turn.deadline_s)
+            result = self._batcher(WaitingImage(prepared, embeds), turn.deadline_s)
         except OverdueError:
             raise RejectedError(Rejection.DEADLINE) from None
         timing = StageTimes(
@@ -100,7 +121,7 @@ class Classify:
             batch=result.batch,
         )
         self._metrics.classified(timing)
-        return Ranking(classifier.top(result.row, top), classifier.scores.probabilities), timing
+        return result.row, timing
 
     def prepare(
         self, classifier: Classifier, image: bytes, turn: Turn, gone: Callable[[], bool]
@@ -131,8 +152,15 @@ class Classify:
         """How many seconds of a CPU `prepare` takes at most, by the image's header. Raises ImageError."""
         return classifier.estimate_s(image, self._limits)
 
-    def _run(self, batch: Sequence[PreparedImage]) -> list[Probabilities]:
-        return list(self._loaded().run(batch))
+    def _run(self, batch: Sequence[WaitingImage]) -> list[Row]:
+        classifier, images = self._loaded(), [each.image for each in batch]
+        return list(classifier.embed(images) if batch[0].embeds else classifier.run(images))
+
+    def _choose(self, waiting: Sequence[WaitingImage]) -> Sequence[int]:
+        """The oldest images that want the same as the oldest one, in a batch size that was warmed up."""
+        embeds = waiting[0].embeds
+        same = [position for position, each in enumerate(waiting) if each.embeds == embeds]
+        return same[: len(self._oldest(same))]
 
     def _batch_sizes(self) -> Sequence[int]:
         return self._loaded().batch_sizes
@@ -141,6 +169,6 @@ class Classify:
         return self._loaded().concurrent_runs
 
     def _loaded(self) -> Classifier:
-        classifier = self._lifecycle.classifier
+        classifier = self.lifecycle.classifier
         assert classifier is not None, "images are only prepared once it is loaded"
         return classifier

@@ -39,6 +39,7 @@ def description(instance: Instance, state: str, model: LoadedModel, host: str) -
         "labels": None if model.scores is None else list(model.scores.labels),
         "columns": list(facts.columns.value) or None,
         "preprocessing": None if model.classifier is None else _preprocessing(model),
+        "embedding": _embedding(model),
         "sources": _sources(model),
         "signatures": {
             name: _signature(model, signature, host) for name, signature in model.session.signatures.items()
@@ -81,6 +82,11 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
         features = {name: list(values) for name, values in example.features}
         found["tf_example"] = {"features": features, "b64": example.b64}
     return found
+
+
+def _embedding(model: LoadedModel) -> dict[str, Any] | None:
+    found = None if model.classifier is None else model.classifier.embedding
+    return None if found is None else {"size": found.size, "space": found.space}
 
 
 def _preprocessing(model: LoadedModel) -> dict[str, Any]:

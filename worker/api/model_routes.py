@@ -2,6 +2,7 @@
 
 - `POST /` takes an image. `POST /predict` takes what the model takes, and so does `GET /predict` for what
   fits into a query.
+- `POST /embed` takes an image, and answers its vector.
 - `/models/NAME[/versions/V][/signatures/S]`, with or without `/predict` behind it, does the same for a model
   that is named. A name or version that this worker does not serve is a 404: nothing is answered by another
   model than the one that was meant.
@@ -16,9 +17,10 @@ from urllib.parse import unquote
 
 from flask import Flask, Response, jsonify, request
 
-from tfleet.contract.names import MODELS_PATH, PREDICT_PATH
+from tfleet.contract.names import EMBED_PATH, EMBEDDING, MODELS_PATH, PREDICT_PATH
 from tfleet.contract.problem import Problem, ProblemError
 from tfleet.worker.api.classify import Classify
+from tfleet.worker.api.embed import Embed
 from tfleet.worker.api.labels import named, number
 from tfleet.worker.api.middleware import predicted, set_timing
 from tfleet.worker.api.model_page import description, summary
@@ -54,6 +56,7 @@ class Predictions:
         self.lifecycle = lifecycle
         self.classify = classify
         self.predict = predict
+        self.embed = Embed(classify)
 
     @property
     def waiting(self) -> int:
@@ -89,6 +92,13 @@ class Predictions:
         if not self._takes_image(signature):
             return self.outputs(signature)
         return self.ranking() if pairs else self.labels()
+
+    def vector(self) -> Response:
+        """`POST /embed`: the vector of an image."""
+        body, timing, space = self.embed(request)
+        response = predicted((body, timing))
+        response.headers[EMBEDDING] = space
+        return response
 
     def query(self, signature: str | None = None) -> Response:
         """`GET /predict`: the input is in the query."""
@@ -140,6 +150,15 @@ def add_prediction_routes(app: Flask, predictions: Predictions) -> None:
     app.add_url_rule("/", "classify_plain", predictions.ranking, methods=["POST"])
     app.add_url_rule(PREDICT_PATH, "predict", predictions.any, methods=["POST"])
     app.add_url_rule(PREDICT_PATH, "predict_query", predictions.query, methods=["GET"])
+
+    app.add_url_rule(EMBED_PATH, "embed", predictions.vector, methods=["POST"])
+
+    def embed(name: str, version: str | None = None) -> Response:
+        predictions.check_model(name, version)
+        return predictions.vector()
+
+    for path in (NAMED_MODEL, NAMED_VERSION):
+        app.add_url_rule(f"{path}{EMBED_PATH}", f"post {path}{EMBED_PATH}", embed, methods=["POST"])
 
     def post(name: str, version: str | None = None, signature: str | None = None) -> Response:
         predictions.check_model(name, version)

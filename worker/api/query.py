@@ -77,6 +77,8 @@ def query_pairs(query: str) -> list[tuple[str, str]]:
 
 def _there_are(known: Collection[str]) -> str:
     names = sorted(frozenset(known) - {TICKET_QUERY})
+    if not names:
+        return "there are none here"
     if names == [TOP]:
         return f"the only one is {TOP}, as in ?{TOP}=5"
     return f"there {'is' if len(names) == 1 else 'are'} {' and '.join(names)}"

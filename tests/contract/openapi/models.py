@@ -39,6 +39,7 @@ IMAGE: Final = ModelDescription(
             DEFAULT,
             (Tensor("image", "float32", (None, 224, 224, 3)),),
             (Tensor("p", "float32", (None, 1000)),),
+            embedding=1280,
         ),
     ),
     classes=1000,

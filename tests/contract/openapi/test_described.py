@@ -43,6 +43,8 @@ def test_a_page_becomes_a_description() -> None:
     assert (found.classes, found.columns) == (2, ("length", "width"))
     assert not found.takes_images
     assert read_model_page({**PAGE, "kind": "image"}).takes_images
+    assert found.embedding == read_model_page({**PAGE, "embedding": None}).embedding == 0
+    assert read_model_page({**PAGE, "embedding": {"size": 1280, "space": "a"}}).embedding == 1280
 
 
 def test_an_optional_input_is_one() -> None:
@@ -112,6 +114,9 @@ def test_a_shape_of_very_many_dimensions_is_any() -> None:
         ({"default_signature": 1}, "default_signature is no text"),
         ({"labels": "a"}, "labels is no list"),
         ({"columns": [1]}, "columns is no text"),
+        ({"embedding": 1280}, "embedding is no object"),
+        ({"embedding": {"size": 0}}, "size of embedding is no number above 0"),
+        ({"embedding": {"size": True}}, "size of embedding is no number above 0"),
         ({"signatures": None}, "signatures is no object"),
         ({"signatures": {"s": []}}, "signature 's' is no object"),
         ({"signatures": {"x" * 513: SIGNATURE}}, "the name of a signature is no text"),

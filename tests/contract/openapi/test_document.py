@@ -117,6 +117,19 @@ def test_a_table_takes_rows_and_columns() -> None:
     assert names[:2] == ["G1", "G2"]
 
 
+def test_a_model_with_an_embedding_has_its_paths() -> None:
+    found = document(IMAGE, labels=("stable",))
+    places = ("", "/models/lite0", "/models/lite0/versions/1", "/models/lite0/labels/stable")
+    for place in places:
+        schema = answered(found, f"{place}/embed")
+        vector = {"success": True, "outputs": {"embedding": [0.5] * 1280}}
+        assert found.faults(schema, vector) == []
+        assert found.faults(schema, {"success": True, "outputs": {"embedding": [0.5] * 3}}) != []
+    signature = dataclasses.replace(IMAGE.signatures[0], embedding=0)
+    plain = document(dataclasses.replace(IMAGE, signatures=(signature,)))
+    assert not [path for _, path in plain.operations if path.endswith("/embed")]
+
+
 def test_named_columns_are_those_of_the_one_input() -> None:
     found = document(IRIS)
     schema = asked(found, "/predict")

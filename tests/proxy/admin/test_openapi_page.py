@@ -150,6 +150,7 @@ async def test_a_p2p_proxy_documents_its_redirects(redirect_all: bool) -> None:
 _UNDOCUMENTED: Final = {
     "/models/{below}": "each model has paths of its own",
     "/predict": "the default model has it, where there is one",
+    "/embed": "the default model has it, where it has an embedding",
     "/{root}": "inference_paths.py has the paths below /v1 and /v2",
     "/{root}/{below}": "inference_paths.py has the paths below /v1 and /v2",
 }

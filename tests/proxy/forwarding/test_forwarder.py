@@ -18,13 +18,23 @@ from tfleet.proxy.server import single_process_proxy
 
 
 async def post(
-    address: Address, path: str = "/", *, data: object, headers: dict[str, str] | None = None
+    address: Address,
+    path: str = "/",
+    *,
+    data: object,
+    headers: dict[str, str] | None = None,
+    allow_redirects: bool = True,
 ) -> tuple[aiohttp.ClientResponse, bytes]:
     url = URL(address.url + path, encoded=True)
     async with (
         aiohttp.ClientSession() as session,
-        session.post(url, data=data, headers=headers) as answer,
+        session.post(url, data=data, headers=headers, allow_redirects=allow_redirects) as answer,
     ):
+        return answer, await answer.read()
+
+
+async def get(address: Address, path: str) -> tuple[aiohttp.ClientResponse, bytes]:
+    async with aiohttp.ClientSession() as session, session.get(address.url + path) as answer:
         return answer, await answer.read()
 
 
@@ -55,6 +65,21 @@ async def test_request_and_answer_pass_unchanged() -> None:
         assert seen.headers["X-Forwarded-For"] == "127.0.0.1"
         assert seen.headers["X-Request-Id"] == "mine"
         assert "User-Agent" in seen.headers
+
+
+async def test_an_image_for_its_vector_goes_on_or_elsewhere() -> None:
+    async with fake_worker() as worker:
+        async with single_process_proxy(settings(worker)) as proxy:
+            answer, _ = await post(proxy, "/embed", data=b"image")
+            assert (answer.status, worker.seen[0].path, worker.seen[0].body) == (200, "/embed", b"image")
+            _, metrics = await get(proxy, "/metrics")
+            assert b'tfleet_proxy_requests_total{route="/embed",status="200"} 1.0' in metrics
+            answer, _ = await get(proxy, "/embed")
+            assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+        async with single_process_proxy(settings(worker, mode="p2p")) as proxy:
+            answer, _ = await post(proxy, "/embed", data=b"image", allow_redirects=False)
+            assert answer.headers["Location"] == f"{worker.address.url}/embed"
+            assert answer.status == 307
 
 
 async def test_an_encoded_body_goes_on_as_it_came() -> None:

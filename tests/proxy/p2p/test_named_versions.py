@@ -42,6 +42,8 @@ async def test_a_lookup_and_a_lease_name_the_version(query: str, label: str) -> 
         ("/models/m/versions/1/predict", "/models/m/versions/1/predict", "m/1"),
         ("/models/m/labels/prod/predict?x=a%20b", "/models/m/versions/1/predict?x=a%20b", "m/1"),
         ("/models/m/labels/stable", "/models/m/versions/2", "m/2"),
+        ("/models/m/embed", "/models/m/embed", "m/2"),
+        ("/models/m/labels/prod/embed", "/models/m/versions/1/embed", "m/1"),
     ],
 )
 async def test_a_redirect_goes_to_the_version_without_labels(path: str, target: str, label: str) -> None:

@@ -159,6 +159,7 @@ def test_the_page_of_an_image_model_says_how_it_is_asked(worker: Address) -> Non
     assert (page["kind"], page["labels"][281], page["columns"]) == ("image", "tabby", None)
     assert page["preprocessing"]["size"] == [224, 224]
     assert page["preprocessing"]["mean"] == [127.0]
+    assert (page["embedding"]["size"], len(page["embedding"]["space"])) == (1280, 64)
     assert page["example"] == f"curl -F data=@photo.jpg {worker}"
 
 

@@ -89,8 +89,9 @@ def application() -> Flask:
         ranking=None,
         any=None,
         query=None,
+        vector=None,
     )
-    for name in ("ranking", "any", "query"):
+    for name in ("ranking", "any", "query", "vector"):
         setattr(predictions, name, lambda: None)
     identity = WorkerIdentity(
         predictions.instance, WorkerAddresses(lambda: at, None, 1), predictions.lifecycle
@@ -115,10 +116,12 @@ def test_the_document_has_the_routes_of_the_worker(document: OpenApiDocument) ->
     for method, path in document.operations:
         rule, _ = urls.match(path, method, return_rule=True)
         documented.add((method, rule.rule))
-    # An image is sent to `/`, and this model takes none. It parses no tf.Example either.
+    # An image is sent to `/` or `/embed`, and this model takes none. It parses no tf.Example either.
     examples = {(method, path) for method, path in routes if path.endswith((":classify", ":regress"))}
     assert len(examples) == 4
-    assert documented == routes - {("POST", "/")} - examples
+    vectors = {(method, path) for method, path in routes if path.endswith("/embed")}
+    assert len(vectors) == 3
+    assert documented == routes - {("POST", "/")} - examples - vectors
 
 
 def _is_route(method: str, rule: str) -> bool:
