@@ -13,7 +13,16 @@ from tfleet.client.errors import (
     WorkerFailedError,
 )
 from tfleet.client.proxies.addresses import BadProxyError
-from tfleet.client.results import Classification, ModelAnswer, Outcome, Prediction, RowResult, Timing
+from tfleet.client.results import (
+    Classification,
+    ImageVector,
+    ModelAnswer,
+    Outcome,
+    Prediction,
+    RowResult,
+    Timing,
+    VectorOutcome,
+)
 from tfleet.client.sync_client import FleetClient
 from tfleet.client.worker_status import WorkerStatus
 
@@ -27,6 +36,7 @@ __all__ = [
     "FleetClient",
     "FleetError",
     "FleetUnavailableError",
+    "ImageVector",
     "ModelAnswer",
     "Outcome",
     "Prediction",
@@ -35,6 +45,7 @@ __all__ = [
     "Timing",
     "TryLaterError",
     "UnexpectedAnswerError",
+    "VectorOutcome",
     "WorkerFailedError",
     "WorkerStatus",
 ]

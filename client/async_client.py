@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tfleet.client import worker_status
@@ -12,23 +11,16 @@ from tfleet.client.concurrency.iterate import items_on_demand
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import (
     BadImageError,
-    DeadlineExceededError,
     FleetError,
     RejectedInputError,
     UnexpectedAnswerError,
 )
+from tfleet.client.fleet_calls import FleetCalls, check_at_least_1
 from tfleet.client.http import responses
-from tfleet.client.http.transport import LostConnectionError, Transport
-from tfleet.client.images.image import MAX_HELD_BYTES, Source, is_url, load, source_name
+from tfleet.client.images.image import Source, source_name
 from tfleet.client.model_document import REDIRECTS, default_model, document_path, follow, read_model_document
-from tfleet.client.proxies.addresses import DEFAULT_PROXY, parse_proxies
-from tfleet.client.proxies.failover import ProxyFailover
-from tfleet.client.results import Classification, ModelAnswer, Outcome, RowResult
+from tfleet.client.results import Classification, ImageVector, ModelAnswer, Outcome, RowResult, VectorOutcome
 from tfleet.client.routes.call import Call
-from tfleet.client.routes.forward import Forward
-from tfleet.client.routes.lease import BALANCES, Balance
-from tfleet.client.routes.named_model import NamedModel
-from tfleet.client.routes.p2p import PeerToPeer
 from tfleet.client.rows import (
     ARROW,
     Row,
@@ -43,13 +35,8 @@ from tfleet.client.rows import (
     rows_of_stream,
 )
 from tfleet.contract.names import MODELS_PATH
-from tfleet.contract.request_id import request_id
 
 if TYPE_CHECKING:
-    from types import TracebackType
-    from typing import Self
-
-    from tfleet.client.body import SentBody
     from tfleet.client.http.transport import HttpResponse
     from tfleet.client.worker_status import WorkerList, WorkerStatus
 
@@ -57,16 +44,13 @@ S = TypeVar("S", bound=Source)
 
 _OK: Final = 200
 
-DEFAULT_TIMEOUT_S: Final = 30.0
 DEFAULT_CONCURRENCY: Final = 8
 DEFAULT_BATCH_ROWS: Final = 1024
 DEFAULT_BATCH_CONCURRENCY: Final = 4
-DEFAULT_CONNECT_TIMEOUT_S: Final = 3.0
-DEFAULT_TRY_TIMEOUT_S: Final = 10.0
-DEFAULT_BALANCE: Final[Balance] = "least-in-flight"
+NPY: Final = "application/x-npy"
 
 
-class AsyncFleetClient:
+class AsyncFleetClient(FleetCalls):
     """Asks one fleet for predictions. It belongs to the event loop that first uses it.
 
     `proxy` is `host:port` or a URL; several of them, in a list or separated by commas; or
@@ -90,68 +74,6 @@ class AsyncFleetClient:
     unknown `balance` or names that can't be.
     """
 
-    def __init__(
-        self,
-        proxy: str | Sequence[str] = DEFAULT_PROXY,
-        *,
-        p2p: bool = False,
-        balance: Balance = DEFAULT_BALANCE,
-        timeout_s: float = DEFAULT_TIMEOUT_S,
-        connect_timeout_s: float = DEFAULT_CONNECT_TIMEOUT_S,
-        try_timeout_s: float = DEFAULT_TRY_TIMEOUT_S,
-        top: int | None = None,
-        max_connections: int = 100,
-        model: str | None = None,
-        version: str | None = None,
-        label: str | None = None,
-    ) -> None:
-        if not all(seconds > 0 for seconds in (timeout_s, connect_timeout_s, try_timeout_s)):
-            raise ValueError("a timeout must be a number of seconds above 0")
-        _check_at_least_1("top", top)
-        _check_at_least_1("max_connections", max_connections)
-        if balance not in BALANCES:
-            raise ValueError(f"balance is {balance!r}, and must be one of {', '.join(BALANCES)}")
-        where = parse_proxies(proxy)
-        self._timeout_s = timeout_s
-        self._top = top
-        self._model = NamedModel(model, version, label)
-        self._transport = Transport(connect_timeout_s=connect_timeout_s, max_connections=max_connections)
-        self._proxies = ProxyFailover(self._transport, where, try_timeout_s=try_timeout_s)
-        self._route: Forward | PeerToPeer = (
-            PeerToPeer(
-                self._transport,
-                self._proxies,
-                try_timeout_s=try_timeout_s,
-                max_workers=max_connections,
-                balance=balance,
-                model=self._model,
-            )
-            if p2p
-            else Forward(self._transport, self._proxies, self._model)
-        )
-
-    @property
-    def proxy(self) -> str:
-        """The address of the proxy, for display: its base URL, several separated by commas, or a registry."""
-        return str(self._proxies)
-
-    def __repr__(self) -> str:
-        return f"<AsyncFleetClient {self._proxies} {type(self._route).__name__} {self._transport!r}>"
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Close all connections. Calls in progress fail; later calls raise RuntimeError."""
-        await self._route.close()
-        await self._proxies.close()
-        await self._transport.close()
-
     async def classify(self, image: Source, *, top: int | None = None) -> Classification:
         """Classify one image: a path, an http URL, its bytes, a file open for reading in binary mode, an
         image of PIL's, or pixels in an array of NumPy's (uint8 [height, width] or [height, width, channels]).
@@ -163,13 +85,11 @@ class AsyncFleetClient:
         try:
             return await self._classify(image, top)
         except BadImageError as error:
-            raise BadImageError(
-                f"{source_name(image)}: {error}", status=error.status, request_id=error.request_id
-            ) from error
+            raise _named(image, error) from error
 
     async def _classify(self, image: Source, top: int | None) -> Classification:
         """Like `classify`, but a BadImageError does not name the source."""
-        _check_at_least_1("top", top)
+        check_at_least_1("top", top)
         call = self._call(top=self._top if top is None else top)
         reply = await self._send(self._load(image), call)
         return responses.classification(
@@ -179,16 +99,39 @@ class AsyncFleetClient:
             failed_attempts=len(call.attempts),
         )
 
-    async def _load(self, image: Source) -> SentBody:
-        if not is_url(image):
-            return await load(image)
+    async def embed(self, image: Source) -> ImageVector:
+        """The vector of one image, by a model that has an embedding. `image` and errors are those of
+        `classify`; a model without an embedding is an UnexpectedAnswerError that says so.
+        """
         try:
-            reply = await self._transport.fetch(image, MAX_HELD_BYTES)
-        except (LostConnectionError, UnexpectedAnswerError, ValueError) as error:
-            raise BadImageError(f"can't be fetched: {error}") from error
-        if reply.status != _OK:
-            raise BadImageError(f"can't be fetched: its server answered {reply.describe()}")
-        return await load(reply.body)
+            return await self._embed(image)
+        except BadImageError as error:
+            raise _named(image, error) from error
+
+    async def _embed(self, image: Source) -> ImageVector:
+        """Like `embed`, but a BadImageError does not name the source."""
+        call = self._call(accept=NPY, embeds=True)
+        reply = await self._send(self._load(image), call)
+        return responses.image_vector(
+            reply,
+            request_id=call.request_id,
+            elapsed_ms=self._elapsed_ms(call),
+            failed_attempts=len(call.attempts),
+        )
+
+    def embed_many(
+        self, sources: Iterable[S] | AsyncIterable[S], *, concurrency: int = DEFAULT_CONCURRENCY
+    ) -> AsyncGenerator[VectorOutcome[S], None]:
+        """The vectors of many images, `concurrency` at a time; see `classify_many`, whose rules it has."""
+        _check_many("embed_many", sources, concurrency)
+
+        async def do(source: S) -> VectorOutcome[S]:
+            try:
+                return VectorOutcome(source, await self._embed(source))
+            except FleetError as error:
+                return VectorOutcome(source, error=error)
+
+        return in_order(items_on_demand(sources), do, concurrency=concurrency)
 
     async def predict(
         self,
@@ -206,7 +149,7 @@ class AsyncFleetClient:
         may have received it; `idempotent` True or False says it instead. Raises RejectedInputError for inputs
         that the model does not take, and otherwise as `classify` does.
         """
-        _check_at_least_1("top", top)
+        check_at_least_1("top", top)
         call = self._call(top=top, signature=signature, idempotent=idempotent)
         reply = await self._send(json_body(inputs), call)
         return self._answer(reply, call)
@@ -235,9 +178,9 @@ class AsyncFleetClient:
         Raises as `predict` does, after the results of the rows before; a RejectedInputError names the rows.
         A caller that stops early must close the generator (`contextlib.aclosing`).
         """
-        _check_at_least_1("batch_rows", batch_rows)
-        _check_at_least_1("concurrency", concurrency)
-        _check_at_least_1("top", top)
+        check_at_least_1("batch_rows", batch_rows)
+        check_at_least_1("concurrency", concurrency)
+        check_at_least_1("top", top)
         chosen = chosen_form(rows, form)
 
         async def do(batch: RowBatch) -> tuple[RowBatch, list[RowResult]]:
@@ -274,22 +217,6 @@ class AsyncFleetClient:
             failed_attempts=len(call.attempts),
         )
 
-    def _call(self, **details: Any) -> Call:
-        """A new call, whose time begins now."""
-        deadline_s = asyncio.get_running_loop().time() + self._timeout_s
-        return Call(request_id(None), deadline_s, model=self._model, **details)
-
-    def _elapsed_ms(self, call: Call) -> float:
-        return (asyncio.get_running_loop().time() - call.deadline + self._timeout_s) * 1000
-
-    async def _send(self, body: SentBody | Awaitable[SentBody], call: Call) -> HttpResponse:
-        """The answer to a body, within the call's time."""
-        try:
-            async with asyncio.timeout_at(call.deadline):
-                return await self._route.send(await body if isinstance(body, Awaitable) else body, call)
-        except TimeoutError as error:
-            raise self._too_late(call) from error
-
     async def outcome(self, source: S, *, top: int | None = None) -> Outcome[S]:
         """Like classify, with the FleetError in the outcome, beside its source, instead of raised."""
         try:
@@ -312,10 +239,8 @@ class AsyncFleetClient:
         raised here after the outcomes of the sources before it. A caller that stops early must close the
         generator (`contextlib.aclosing`).
         """
-        if isinstance(sources, str | bytes | bytearray | memoryview):
-            raise TypeError("classify_many takes many sources: put a single one into a list")
-        _check_at_least_1("concurrency", concurrency)
-        _check_at_least_1("top", top)
+        _check_many("classify_many", sources, concurrency)
+        check_at_least_1("top", top)
 
         async def do(source: S) -> Outcome[S]:
             return await self.outcome(source, top=top)
@@ -368,29 +293,13 @@ class AsyncFleetClient:
         call = self._call(top=top)
         return self._answer(await self._send(HeldBody(ARROW, stream), call), call)
 
-    async def _get(self, path: str) -> tuple[HttpResponse, Call]:
-        """A proxy's answer to a GET, and its call."""
-        now = asyncio.get_running_loop().time()
-        call = Call(request_id(None), now + self._timeout_s)
 
-        async def send(url: str, patience_s: float | None) -> HttpResponse:
-            return await self._transport.get(url + path, call.headers(now), try_timeout_s=patience_s)
-
-        try:
-            async with asyncio.timeout_at(call.deadline):
-                reply = await self._proxies.ask(send, deadline_s=call.deadline, request_id=call.request_id)
-        except TimeoutError as error:
-            raise self._too_late(call) from error
-        return reply, call
-
-    def _too_late(self, call: Call) -> DeadlineExceededError:
-        tried = str(call.attempts)
-        return DeadlineExceededError(
-            f"no answer from {self._proxies} in {self._timeout_s:g} s{f' ({tried})' if tried else ''}",
-            request_id=call.request_id,
-        )
+def _named(image: Source, error: BadImageError) -> BadImageError:
+    """The error, with the name of its image."""
+    return BadImageError(f"{source_name(image)}: {error}", status=error.status, request_id=error.request_id)
 
 
-def _check_at_least_1(name: str, value: int | None) -> None:
-    if value is not None and value < 1:
-        raise ValueError(f"{name} is {value}, and must be at least 1")
+def _check_many(method: str, sources: object, concurrency: int) -> None:
+    if isinstance(sources, str | bytes | bytearray | memoryview):
+        raise TypeError(f"{method} takes many sources: put a single one into a list")
+    check_at_least_1("concurrency", concurrency)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -63,6 +64,24 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageVector:
+    """The vector of one image: float32 numbers, in an array.array that `numpy.asarray` takes without a copy.
+
+    Only vectors of the same `space` can be compared; it is a digest of the model and of how it was asked. The
+    other fields are those of Classification.
+    """
+
+    vector: array[float] = field(repr=False)
+    space: str
+    worker: str
+    model: str
+    request_id: str
+    timing: Timing
+    elapsed_ms: float
+    retries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RowResult:
     """What a model answers to one row: its `outputs` by name, or `predictions`, best first, if it has labels.
 
@@ -106,6 +125,22 @@ class Outcome(Generic[S]):
             raise self.error
         assert self.classification is not None
         return self.classification
+
+
+@dataclass(frozen=True, slots=True)
+class VectorOutcome(Generic[S]):
+    """The result for one source of embed_many: either an `embedding` or an `error`."""
+
+    source: S
+    embedding: ImageVector | None = None
+    error: FleetError | None = None
+
+    def result(self) -> ImageVector:
+        """The vector; raises the error if there is none."""
+        if self.error is not None:
+            raise self.error
+        assert self.embedding is not None
+        return self.embedding
 
 
 def parse_server_timing(header: str) -> Timing:

@@ -19,14 +19,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from tfleet.client.async_client import (
-    DEFAULT_BALANCE,
     DEFAULT_BATCH_CONCURRENCY,
     DEFAULT_BATCH_ROWS,
     DEFAULT_CONCURRENCY,
+    AsyncFleetClient,
+)
+from tfleet.client.fleet_calls import (
+    DEFAULT_BALANCE,
     DEFAULT_CONNECT_TIMEOUT_S,
     DEFAULT_TIMEOUT_S,
     DEFAULT_TRY_TIMEOUT_S,
-    AsyncFleetClient,
 )
 from tfleet.client.images.image import Source
 from tfleet.client.proxies.addresses import DEFAULT_PROXY
@@ -36,7 +38,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tfleet.client.results import Classification, ModelAnswer, Outcome, RowResult
+    from tfleet.client.results import (
+        Classification,
+        ImageVector,
+        ModelAnswer,
+        Outcome,
+        RowResult,
+        VectorOutcome,
+    )
     from tfleet.client.routes.lease import Balance
     from tfleet.client.rows import Row, RowsForm
     from tfleet.client.worker_status import WorkerStatus
@@ -223,6 +232,19 @@ class FleetClient:
         """
         running = self._started()
         outcomes = running.client.classify_many(sources, concurrency=concurrency, top=top)
+        return _iterated(running.loop, _Stepped(outcomes))
+
+    def embed(self, image: Source) -> ImageVector:
+        """See AsyncFleetClient.embed."""
+        running = self._started()
+        return running.loop.run(lambda: running.client.embed(image))
+
+    def embed_many(
+        self, sources: Iterable[S], *, concurrency: int = DEFAULT_CONCURRENCY
+    ) -> Generator[VectorOutcome[S], None, None]:
+        """See AsyncFleetClient.embed_many. Leaving the loop over it early cancels the calls in progress."""
+        running = self._started()
+        outcomes = running.client.embed_many(sources, concurrency=concurrency)
         return _iterated(running.loop, _Stepped(outcomes))
 
     def predict(

@@ -12,17 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tfleet.client.async_client import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_TIMEOUT_S,
-    DEFAULT_TRY_TIMEOUT_S,
-    AsyncFleetClient,
-)
+from tfleet.client.async_client import DEFAULT_CONCURRENCY, AsyncFleetClient
 from tfleet.client.commands.options import HINT, proxy_option
 from tfleet.client.commands.output import Screen, output_format
 from tfleet.client.concurrency.iterate import items_on_demand
 from tfleet.client.concurrency.ordered_map import in_order
 from tfleet.client.errors import BadImageError, FleetUnavailableError
+from tfleet.client.fleet_calls import DEFAULT_TIMEOUT_S, DEFAULT_TRY_TIMEOUT_S
 from tfleet.client.images.files import STDIN, SkippedFiles, Unusable, expand, read_stdin
 from tfleet.client.results import Outcome
 from tfleet.client.routes.named_model import NamedModel

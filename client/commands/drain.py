@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from tfleet.client.async_client import DEFAULT_CONNECT_TIMEOUT_S, AsyncFleetClient
+from tfleet.client.async_client import AsyncFleetClient
 from tfleet.client.commands.options import proxy_option, with_hint
 from tfleet.client.drain import WorkerDrain
 from tfleet.client.errors import FleetError
+from tfleet.client.fleet_calls import DEFAULT_CONNECT_TIMEOUT_S
 from tfleet.client.http.transport import Transport
 from tfleet.client.text import count, printable
 from tfleet.contract.address import Address, BadAddressError

@@ -14,8 +14,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tfleet.client.async_client import DEFAULT_CONNECT_TIMEOUT_S
 from tfleet.client.commands.rollout_output import PlanScreen, change_document, change_line, failure_lines
+from tfleet.client.fleet_calls import DEFAULT_CONNECT_TIMEOUT_S
 from tfleet.client.http.transport import Transport
 from tfleet.client.rollout.changes import RefusedChangeError, find_model
 from tfleet.client.rollout.fleet_state import ModelState

@@ -21,7 +21,8 @@ from tfleet.client.errors import (
     UnexpectedAnswerError,
     WorkerFailedError,
 )
-from tfleet.client.results import Classification, ModelAnswer, Prediction, parse_server_timing
+from tfleet.client.http.npy import read_vector
+from tfleet.client.results import Classification, ImageVector, ModelAnswer, Prediction, parse_server_timing
 from tfleet.contract import names as contract
 from tfleet.contract.names import whole_number
 
@@ -55,6 +56,29 @@ def classification(
         raise not_our_response(reply, request_id)
     return Classification(
         predictions,
+        worker=reply.headers.get(contract.WORKER, ""),
+        model=reply.headers.get(contract.MODEL, ""),
+        request_id=reply.headers.get(contract.REQUEST_ID, request_id),
+        timing=parse_server_timing(reply.headers.get(contract.SERVER_TIMING, "")),
+        elapsed_ms=elapsed_ms,
+        retries=_retries(reply, failed_attempts),
+    )
+
+
+def image_vector(
+    reply: HttpResponse, *, request_id: str, elapsed_ms: float, failed_attempts: int = 0
+) -> ImageVector:
+    """Read the .npy answer of `POST /embed`; raises the FleetError that any other answer means. The arguments
+    are those of `classification`.
+    """
+    if reply.status != _OK:
+        raise failure(reply, request_id=request_id)
+    vector, space = read_vector(reply.body), reply.headers.get(contract.EMBEDDING, "")
+    if not vector or not space:
+        raise not_our_response(reply, request_id)
+    return ImageVector(
+        vector,
+        space,
         worker=reply.headers.get(contract.WORKER, ""),
         model=reply.headers.get(contract.MODEL, ""),
         request_id=reply.headers.get(contract.REQUEST_ID, request_id),

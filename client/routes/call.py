@@ -23,7 +23,7 @@ class Call:
     for the worker's default. `signature` is the one to run; None for the model's default. `accept` is the
     media type of the answer; empty for the worker's default. What is not `idempotent` is not sent again once
     a worker may have received it; None is what the fleet says of its model. `model` is the one that is asked.
-    `attempts` are those made so far, in p2p mode.
+    `attempts` are those made so far, in p2p mode. One that `embeds` asks for the vector of an image.
     """
 
     request_id: str
@@ -33,16 +33,21 @@ class Call:
     accept: str = ""
     idempotent: bool | None = None
     model: NamedModel = DEFAULT_MODEL
-    attempts: Attempts = field(default_factory=Attempts, compare=False)
+    attempts: Attempts = field(init=False, default_factory=Attempts, compare=False)
+    embeds: bool = False
 
     @property
     def path(self) -> str:
         """Path and query of the prediction at a proxy."""
-        return self._with_query(self.model.path)
+        return self._with_query(self.model.path(self._end))
 
     def path_at(self, worker: FoundWorker) -> str:
         """Path and query of the prediction at a worker."""
-        return self._with_query(self.model.path_at(worker))
+        return self._with_query(self.model.path_at(worker, self._end))
+
+    @property
+    def _end(self) -> str:
+        return contract.EMBED_PATH if self.embeds else contract.PREDICT_PATH
 
     def _with_query(self, path: str) -> str:
         asked = {"top": self.top, "signature": self.signature}

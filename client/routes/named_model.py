@@ -36,15 +36,15 @@ class NamedModel:
         if self.version is not None and self.label is not None:
             raise ValueError("name a version or a label, not both")
 
-    @property
-    def path(self) -> str:
-        """The path of a prediction at a proxy."""
-        return self._path("labels" if self.label is not None else "versions", self.label or self.version)
+    def path(self, end: str = PREDICT_PATH) -> str:
+        """The path at a proxy of what `end` asks for."""
+        kind = "labels" if self.label is not None else "versions"
+        return self._path(kind, self.label or self.version, end)
 
-    def path_at(self, worker: FoundWorker) -> str:
-        """The path of a prediction at a worker, which knows its version and no labels."""
+    def path_at(self, worker: FoundWorker, end: str = PREDICT_PATH) -> str:
+        """The same at a worker, which knows its version and no labels."""
         exact = self.version is not None or self.label is not None
-        return self._path("versions", worker.version if exact else None)
+        return self._path("versions", worker.version if exact else None, end)
 
     @property
     def query(self) -> list[tuple[str, str]]:
@@ -64,11 +64,11 @@ class NamedModel:
             f"for {wanted}: a proxy with a fixed list of workers (static:) knows no models"
         )
 
-    def _path(self, kind: str, text: str | None) -> str:
+    def _path(self, kind: str, text: str | None, end: str) -> str:
         if self.model is None:
-            return PREDICT_PATH
+            return end
         exact = "" if text is None else f"/{kind}/{quote(text, safe='')}"
-        return f"{MODELS_PATH}/{quote(self.model, safe='')}{exact}{PREDICT_PATH}"
+        return f"{MODELS_PATH}/{quote(self.model, safe='')}{exact}{end}"
 
 
 DEFAULT_MODEL: Final = NamedModel()

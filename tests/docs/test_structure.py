@@ -33,7 +33,7 @@ CONSUL_OBJECTS = {
     "discovery/embedded/model.py: Check",  # the fields of a check there
 }
 """Plain values that have more fields than a constructor may have parameters."""
-CLIENTS = {"client/async_client.py: AsyncFleetClient", "client/sync_client.py: FleetClient"}
+CLIENTS = {"client/fleet_calls.py: FleetCalls", "client/sync_client.py: FleetClient"}
 """What users write: each of their options has a name and a default."""
 
 

@@ -41,7 +41,7 @@ WORKER = FoundWorker("w1", Address("h", 1), "a b", "1/2")
 def test_paths_and_lookups_name_the_model(
     named: NamedModel, at_a_proxy: str, at_a_worker: str, asked: str
 ) -> None:
-    assert (named.path, named.path_at(WORKER)) == (at_a_proxy, at_a_worker)
+    assert (named.path(), named.path_at(WORKER)) == (at_a_proxy, at_a_worker)
     assert " ".join(f"{key}={value}" for key, value in named.query) == asked
 
 
