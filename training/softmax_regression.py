@@ -94,39 +94,55 @@ def principal_axes(vectors: Numbers) -> Axes:
 
 
 class SoftmaxRegression:
-    """Fits the classes[N] (0 to `count` - 1, each of them there) of vectors on their axes."""
+    """Fits rows[N, axes] on principal axes to their classes[N], 0 to `count` - 1.
 
-    def __init__(self, axes: Axes, classes: npt.NDArray[np.intp], count: int) -> None:
-        self._axes = axes
+    `variances` are those of the axes, also where the rows are only some of those that the axes were made
+    for. A class without a row may get any score.
+    """
+
+    def __init__(
+        self, rows: Matrix, variances: npt.NDArray[np.float64], classes: npt.NDArray[np.intp], count: int
+    ) -> None:
+        self._rows = rows
+        self._variances = variances
         self._classes = classes
         self._count = count
         sizes = np.bincount(classes, minlength=count)
-        self._shares = (1.0 / (count * sizes[classes])).astype(np.float32)  # they sum to 1
-        self._parameters = np.zeros((axes.rows.shape[1] + 1, count), dtype=np.float32)
-        self._steps = 0
+        self._shares = (1.0 / (np.count_nonzero(sizes) * sizes[classes])).astype(np.float32)  # their sum is 1
+        self._parameters = np.zeros((rows.shape[1] + 1, count), dtype=np.float32)
+        self.steps = 0
 
     def __repr__(self) -> str:
-        return f"<SoftmaxRegression rows={self._axes.rows.shape} classes={self._count} steps={self._steps}>"
+        return f"<SoftmaxRegression rows={self._rows.shape} classes={self._count} steps={self.steps}>"
 
-    def fit(self, l2: float, tolerance: float) -> LinearHead:
-        """The weights for this penalty, to a `tolerance` of the loss. It begins with those of the call
-        before.
+    def fit(self, l2: float, tolerance: float) -> None:
+        """Find the parameters for this penalty, to a `tolerance` of the loss. It begins with those of the
+        call before.
         """
         stretch = self._stretch(l2)
         penalty = np.zeros_like(stretch)
         penalty[:-1] = l2
 
         def loss(parameters: Matrix) -> tuple[float, Matrix]:
-            value, slope = self._loss(parameters / stretch)
-            pull = penalty * (parameters / stretch)
-            value += 0.5 * float(np.vdot(pull, parameters / stretch))
-            return value, (slope + pull) / stretch
+            plain = parameters / stretch
+            value, slope = self._loss(plain)
+            pull = penalty * plain
+            return value + 0.5 * float(np.vdot(pull, plain)), (slope + pull) / stretch
 
         found, steps = minimize(loss, self._parameters * stretch, tolerance)
-        self._parameters, self._steps = found / stretch, self._steps + steps
-        turned = self._axes.axes @ self._parameters[:-1] / np.float32(self._axes.scale)
-        intercepts = self._parameters[-1] - self._axes.mean @ turned
-        return LinearHead(turned.astype(np.float32), intercepts.astype(np.float32))
+        self._parameters = found / stretch
+        self.steps += steps
+
+    def scores(self, rows: Matrix) -> Matrix:
+        """The logits[N, classes] of rows on the same axes."""
+        found: Matrix = rows @ self._parameters[:-1] + self._parameters[-1]
+        return found
+
+    def head(self, axes: Axes) -> LinearHead:
+        """The same for vectors as they were before they were turned to `axes`."""
+        weights = (axes.axes @ self._parameters[:-1] / np.float32(axes.scale)).astype(np.float32)
+        intercepts = (self._parameters[-1] - axes.mean @ weights).astype(np.float32)
+        return LinearHead(weights, intercepts)
 
     def _stretch(self, l2: float) -> Matrix:
         """How much each parameter is stretched: the root of the curvature along its axis.
@@ -134,14 +150,14 @@ class SoftmaxRegression:
         Without it the wide first axes would need steps that are far too small for the many narrow ones. The
         curvature of the softmax is p (1 - p), which is 1 / classes while nothing is known.
         """
-        variances = np.append(self._axes.variances, 1.0)
+        variances = np.append(self._variances, 1.0)
         curvature = variances / self._count + np.append(np.full(len(variances) - 1, l2), 0.0)
         stretch: Matrix = np.sqrt(curvature).astype(np.float32)[:, None]
         return stretch
 
     def _loss(self, parameters: Matrix) -> tuple[float, Matrix]:
         """The balanced mean of -log p of the right classes, and its gradient."""
-        rows = self._axes.rows
+        rows = self._rows
         value, slope = 0.0, np.zeros_like(parameters)
         for start in range(0, len(rows), _ROWS):
             piece = rows[start : start + _ROWS]

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from tfleet.training.softmax_regression import LinearHead, SoftmaxRegression, principal_axes
+from tfleet.training.softmax_regression import Axes, LinearHead, SoftmaxRegression, principal_axes, softmax
 
 _COUNT = 4
 
@@ -21,6 +21,12 @@ def _photos(
     means = random.normal(size=(count, dimensions))
     vectors = np.maximum(0, 0.3 * means[classes] + random.normal(size=(rows, dimensions)))
     return vectors.astype(np.float32), classes
+
+
+def _fit(axes: Axes, classes: npt.NDArray[np.intp], count: int, l2: float) -> LinearHead:
+    regression = SoftmaxRegression(axes.rows, axes.variances, classes, count)
+    regression.fit(l2, 1e-6)
+    return regression.head(axes)
 
 
 def _falling(count: int) -> npt.NDArray[np.float64]:
@@ -47,7 +53,7 @@ def _loss(
 def test_scikit_learn_finds_the_same(dimensions: int, l2: float) -> None:
     vectors, classes = _photos(200, dimensions)
     axes = principal_axes(vectors)
-    found = SoftmaxRegression(axes, classes, _COUNT).fit(l2, 1e-6)
+    found = _fit(axes, classes, _COUNT, l2)
     penalty = l2 * axes.scale**2
     judge = LogisticRegression(C=1 / (200 * penalty), class_weight="balanced", tol=1e-8, max_iter=10_000)
     judge.fit(vectors.astype(np.float64), classes)
@@ -63,7 +69,7 @@ def test_a_rare_class_counts_as_much_as_a_frequent_one() -> None:
     random = np.random.default_rng(1)
     classes = np.repeat([0, 1], [400, 10])
     vectors = (random.normal(size=(410, 5)) + 0.9 * classes[:, None]).astype(np.float32)
-    found = SoftmaxRegression(principal_axes(vectors), classes, 2).fit(1e-2, 1e-6)
+    found = _fit(principal_axes(vectors), classes, 2, 1e-2)
     answers = found.scores(vectors).argmax(axis=1)
     assert (answers[classes == 1] == 1).mean() >= 0.7
 
@@ -71,17 +77,18 @@ def test_a_rare_class_counts_as_much_as_a_frequent_one() -> None:
 def test_fits_in_a_row_end_where_a_single_one_does() -> None:
     vectors, classes = _photos(150, 20)
     axes = principal_axes(vectors)
-    warm = SoftmaxRegression(axes, classes, _COUNT)
-    for l2 in (1.0, 1e-1):
-        warm.fit(l2, 1e-6)
-    one, other = warm.fit(1e-2, 1e-7), SoftmaxRegression(axes, classes, _COUNT).fit(1e-2, 1e-7)
-    assert np.abs(one.probabilities(vectors) - other.probabilities(vectors)).max() < 0.01
+    warm = SoftmaxRegression(axes.rows, axes.variances, classes, _COUNT)
+    for l2 in (1.0, 1e-1, 1e-2):
+        warm.fit(l2, 1e-7)
+    cold = _fit(axes, classes, _COUNT, 1e-2)
+    assert np.abs(warm.head(axes).probabilities(vectors) - cold.probabilities(vectors)).max() < 0.01
+    assert softmax(warm.scores(axes.rows)) == pytest.approx(warm.head(axes).probabilities(vectors), abs=1e-4)
 
 
 @pytest.mark.parametrize("rows", [1, 3])
 def test_vectors_that_are_all_alike_are_no_error(rows: int) -> None:
     axes = principal_axes(np.ones((rows, 7), dtype=np.float16))
-    found = SoftmaxRegression(axes, np.arange(rows), rows).fit(1e-3, 1e-6)
+    found = _fit(axes, np.arange(rows), rows, 1e-3)
     assert found.probabilities(np.ones((1, 7), dtype=np.float16)) == pytest.approx(
         np.full((1, rows), 1 / rows)
     )
