@@ -75,6 +75,12 @@ _COMMANDS = (
         extra="score,worker",
     ),
     LazyCommand(
+        "retrain",
+        "tfleet.training.command:retrain",
+        short_help="Make an image model of a folder of photographs.",
+        extra="client,worker",
+    ),
+    LazyCommand(
         "status",
         "tfleet.client.commands.status:status",
         short_help="Show the workers that the proxy knows.",

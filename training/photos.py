@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -45,10 +45,10 @@ class FoundPhotos:
     files: tuple[PhotoFile, ...]
     passed_over: tuple[PassedOver, ...]
 
-    def read(self, file: PhotoFile) -> bytes:
-        """The bytes of a file. Raises OSError, also for a file that is too large, or no file any more."""
+    def read(self, name: str) -> bytes:
+        """The bytes of a file by its name. Raises OSError, also for one that is too large, or no file now."""
         # Without waiting: a file may have become a pipe, which would never end.
-        descriptor = os.open(self.root / file.name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(self.root / name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as opened:
             if reason := _unusable(os.fstat(opened.fileno())):
                 raise OSError(reason)
@@ -91,12 +91,13 @@ def find_photos(root: Path) -> FoundPhotos:
     return FoundPhotos(root, tuple(classes), tuple(files), tuple(passed_over))
 
 
-def check_classes(root: Path, classes: list[str]) -> None:
-    """Raise CannotRetrainError where there are too few classes to tell apart."""
+def check_classes(root: Path, classes: Sequence[str], which: str = "") -> None:
+    """Raise CannotRetrainError where there are too few classes, of photographs `which`, to tell apart."""
     if len(classes) < _LEAST_CLASSES:
         there = f"only one, {printable(classes[0])}" if classes else "none"
         raise CannotRetrainError(
-            f"{root}: needs a folder of photographs for each of two classes at least, and has {there}"
+            f"{root}: needs a folder of photographs{which and f' {which}'} for each of two classes at least, "
+            f"and has {there}"
         )
 
 

@@ -143,7 +143,7 @@ def _piece(
     contents: dict[int, bytes] = {}
     for index, file in enumerate(files):
         try:
-            content = found.read(file)
+            content = found.read(file.name)
         except OSError as error:
             read.append(_Read(file, reason=f"cannot be read: {error.strerror or error}"))
             continue

@@ -48,6 +48,10 @@ def run(tmp_path: Path, hidden: tuple[str, ...], *argv: str) -> subprocess.Compl
             ("score", "rows.csv", "-o", "out", "--model", "m"),
             'extras "score" and "worker": pip install \'tfleet[score,worker]\'',
         ),
+        (
+            ("retrain", "photos", "--name", "m"),
+            'extras "client" and "worker": pip install \'tfleet[client,worker]\'',
+        ),
         (("prune",), "extra \"client\": pip install 'tfleet[client]'"),
         (("models",), "extra \"client\": pip install 'tfleet[client]'"),
         (("rollout", "m", "1"), "extra \"client\": pip install 'tfleet[client]'"),

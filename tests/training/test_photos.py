@@ -29,7 +29,7 @@ def test_each_folder_is_a_class_with_all_below(tmp_path: Path) -> None:
         ("roses", "roses/old/b"),
         ("tulips", "tulips/c.webp"),
     ]
-    assert found.read(found.files[1]) == b"roses/old/b"
+    assert found.read(found.files[1].name) == b"roses/old/b"
     assert found.passed_over == ()
 
 
@@ -99,7 +99,7 @@ def test_a_file_that_became_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "a/1.jpg").unlink()
     os.mkfifo(tmp_path / "a/1.jpg")
     with pytest.raises(OSError, match="it is no regular file"):
-        found.read(found.files[0])
+        found.read(found.files[0].name)
 
 
 def test_a_missing_folder_is_one_line(tmp_path: Path) -> None:

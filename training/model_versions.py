@@ -1,0 +1,53 @@
+"""The folders of a model's versions: `models/NAME/1`, `.../2`. A version appears whole, by a rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from tfleet.contract.identifiers import version_of_folder
+
+_TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+_TRIES: Final = 100
+
+
+def next_version(model: Path) -> int:
+    """The number after the highest of the model's versions; 1 for the first."""
+    try:
+        names = [version_of_folder(entry.name) for entry in model.iterdir()]
+    except FileNotFoundError:
+        return 1
+    return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
+
+
+@contextmanager
+def new_version(model: Path) -> Iterator[Path]:
+    """A folder beside the model's versions to make a new one in, which `publish` then renames. What is left
+    of it goes at the end. Raises OSError.
+    """
+    model.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".making-", dir=model, ignore_cleanup_errors=True) as work:
+        yield Path(work)
+
+
+def publish(made: Path, model: Path) -> Path:
+    """Rename a folder that was made on the same file system to the model's next version, and return that.
+
+    Of several that are published at once each gets a number of its own. Raises OSError.
+    """
+    for _ in range(_TRIES):
+        target = model / str(next_version(model))
+        try:
+            made.chmod(0o755)  # that of a temporary folder is for its owner alone
+            os.rename(made, target)  # noqa: PTH104 - the other way replaces nothing either; this one says why
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+        else:
+            return target
+    raise OSError(errno.EBUSY, "others publish versions all the time", str(model))

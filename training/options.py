@@ -1,0 +1,86 @@
+"""The values of `tfleet retrain`'s options."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from tfleet.discovery.options import OPTIONS
+from tfleet.training.errors import CannotRetrainError
+from tfleet.training.splits import Shares
+
+_PERCENT: Final = 100
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_UNFINISHED: Final = (".tmp", ".partial")  # which `tfleet up --models` leaves out
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolderOptions:
+    """The folder of all models, and the name of the one to make a version of."""
+
+    models: Path
+    name: str
+
+    def check(self, photos: Path) -> None:
+        """Raise CannotRetrainError for a name or a place that can't be."""
+        if not _NAME.fullmatch(self.name) or self.name.endswith(_UNFINISHED):
+            raise CannotRetrainError(
+                f"--name {self.name!r}: use letters, digits, '.', '_' and '-', with a letter or digit first"
+            )
+        if self.models.resolve().is_relative_to(photos.resolve()):
+            raise CannotRetrainError(
+                f"--models {self.models}: lies in the folder of the photographs, where it would be a class: "
+                "choose another folder"
+            )
+
+    @property
+    def model(self) -> Path:
+        """The folder of the model's versions."""
+        return self.models / self.name
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneOptions:
+    """The model that makes vectors, what it runs on, and where vectors are kept."""
+
+    backbone: Path | None
+    cpus: int | None
+    cache: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SplitOptions:
+    """Which photographs validate and test; shares are in percent."""
+
+    validation: float
+    test: float
+    group_by: str | None
+
+    def shares(self) -> Shares:
+        """The shares from 0 to 1. Raises CannotRetrainError where nothing is left to train with."""
+        if self.validation + self.test >= _PERCENT:
+            raise CannotRetrainError("--validation and --test: together they have to be less than 100")
+        return Shares(self.validation / _PERCENT, self.test / _PERCENT)
+
+    def pattern(self) -> re.Pattern[str] | None:
+        """What names have in common that belong together. Raises CannotRetrainError."""
+        try:
+            return None if self.group_by is None else re.compile(self.group_by)
+        except re.error as error:
+            raise CannotRetrainError(
+                f"--group-by {self.group_by}: is no regular expression: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainOptions:
+    """The command line, without the folder of the photographs."""
+
+    min_confidence: float | None
+    serve: bool
+    as_json: bool
+    target: ModelFolderOptions = field(metadata={OPTIONS: ModelFolderOptions})
+    vectors: BackboneOptions = field(metadata={OPTIONS: BackboneOptions})
+    split: SplitOptions = field(metadata={OPTIONS: SplitOptions})
