@@ -108,6 +108,13 @@ class AsyncFleetClient(FleetCalls):
         except BadImageError as error:
             raise _named(image, error) from error
 
+    async def vector_outcome(self, source: S) -> VectorOutcome[S]:
+        """Like embed, with the FleetError in the outcome, beside its source, instead of raised."""
+        try:
+            return VectorOutcome(source, await self._embed(source))
+        except FleetError as error:
+            return VectorOutcome(source, error=error)
+
     async def _embed(self, image: Source) -> ImageVector:
         """Like `embed`, but a BadImageError does not name the source."""
         call = self._call(accept=NPY, embeds=True)
@@ -124,14 +131,7 @@ class AsyncFleetClient(FleetCalls):
     ) -> AsyncGenerator[VectorOutcome[S], None]:
         """The vectors of many images, `concurrency` at a time; see `classify_many`, whose rules it has."""
         _check_many("embed_many", sources, concurrency)
-
-        async def do(source: S) -> VectorOutcome[S]:
-            try:
-                return VectorOutcome(source, await self._embed(source))
-            except FleetError as error:
-                return VectorOutcome(source, error=error)
-
-        return in_order(items_on_demand(sources), do, concurrency=concurrency)
+        return in_order(items_on_demand(sources), self.vector_outcome, concurrency=concurrency)
 
     async def predict(
         self,

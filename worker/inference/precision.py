@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 Precision = Literal["float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 WantedPrecision = Literal["auto", "float32", "bfloat16"]
 WANTED_PRECISIONS: tuple[WantedPrecision, ...] = get_args(WantedPrecision)
 
