@@ -81,6 +81,12 @@ _COMMANDS = (
         extra="client,worker",
     ),
     LazyCommand(
+        "train",
+        "tfleet.training.distributed.command:train",
+        short_help="Train a Keras script on several processes or machines.",
+        extra="train,worker",
+    ),
+    LazyCommand(
         "status",
         "tfleet.client.commands.status:status",
         short_help="Show the workers that the proxy knows.",

@@ -52,6 +52,10 @@ def run(tmp_path: Path, hidden: tuple[str, ...], *argv: str) -> subprocess.Compl
             ("retrain", "photos", "--name", "m"),
             'extras "client" and "worker": pip install \'tfleet[client,worker]\'',
         ),
+        (
+            ("train", __file__),
+            'extras "train" and "worker": pip install \'tfleet[train,worker]\'',
+        ),
         (("prune",), "extra \"client\": pip install 'tfleet[client]'"),
         (("models",), "extra \"client\": pip install 'tfleet[client]'"),
         (("rollout", "m", "1"), "extra \"client\": pip install 'tfleet[client]'"),

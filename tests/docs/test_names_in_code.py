@@ -33,7 +33,13 @@ _FILE: Final = re.compile(r"(?<![\w.*/-])((?:[\w-]+/)*\w+\.py)\b")
 _EXCEPTION: Final = re.compile(r"(?<![\w.])[A-Z]\w*(?:Error|Exception)\b")
 _CLASS: Final = re.compile(r"^ *class (\w+)\s*[(:]", re.MULTILINE)
 _FOREIGN_FILES: Final = frozenset(
-    {"answer.py", "label_image.py", "retrain.py", "tensorflow/examples/label_image/label_image.py"}
+    {
+        "answer.py",
+        "flowers.py",
+        "label_image.py",
+        "retrain.py",
+        "tensorflow/examples/label_image/label_image.py",
+    }
 )
 """Files of other projects, and of a user's model folder."""
 _FOREIGN_EXCEPTIONS: Final = frozenset({"SSLError"})

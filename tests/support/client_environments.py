@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,9 @@ import pytest
 
 _INSTALL_S: Final = 600
 _CALLS_S: Final = 120
+_PIP: Final = ("-m", "pip", "--disable-pip-version-check", "--retries", "1")
+# Not compiled: a test imports a small part of each tree, and Python compiles that.
+_QUICK: Final = ("--quiet", "--no-compile", "--only-binary", ":all:")
 
 
 class CannotInstallError(Exception):
@@ -30,32 +34,59 @@ def client_python(requirements: Path) -> Path:
 
     Raises `CannotInstallError`.
     """
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    folder = home / "tfleet-tests" / f"client-{requirements.stem}-{digest[:16]}"
+    folder = _cached("client", requirements)
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".installing-", dir=folder.parent) as work:
             made = Path(work, "environment")
             _run(sys.executable, "-m", "venv", str(made))
-            pip = (str(made / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--retries", "1")
-            # Not compiled: a test imports a small part of each tree, and Python compiles that.
-            options = ("--quiet", "--no-compile", "--only-binary", ":all:")
-            _run(*pip, "install", *options, "--requirement", str(requirements))
+            _run(str(made / "bin" / "python"), *_PIP, "install", *_QUICK, "--requirement", str(requirements))
             with contextlib.suppress(OSError):  # another process was faster
                 made.rename(folder)
     return folder / "bin" / "python"
 
 
+def package_folder(requirements: Path) -> Path:
+    """A folder for PYTHONPATH with these packages alone: what they need is in the tests' own environment.
+
+    Raises `CannotInstallError`.
+    """
+    folder = _cached("packages", requirements)
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".installing-", dir=folder.parent) as work:
+            made = Path(work, "packages")
+            options = ("--no-deps", "--target", str(made), "--requirement", str(requirements))
+            _run(sys.executable, *_PIP, "install", *_QUICK, *options)
+            with contextlib.suppress(OSError):  # another process was faster
+                made.rename(folder)
+    return folder
+
+
+def required_folder(requirements: Path) -> Path:
+    """`package_folder` for a test, as `required_client`."""
+    return _required(requirements, package_folder)
+
+
 def required_client(requirements: Path) -> Path:
     """The same for a test. Where it cannot be installed the test is skipped, or fails if it is required."""
+    return _required(requirements, client_python)
+
+
+def _required(requirements: Path, install: Callable[[Path], Path]) -> Path:
     try:
-        return client_python(requirements)
+        return install(requirements)
     except CannotInstallError as error:
         said = f"the packages of {requirements.name} cannot be installed: {error}"
         if os.environ.get("CLIENT_PACKAGES_REQUIRED") == "true":
             pytest.fail(said)
         pytest.skip(said)
+
+
+def _cached(kind: str, requirements: Path) -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    digest = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    return home / "tfleet-tests" / f"{kind}-{requirements.stem}-{digest[:16]}"
 
 
 def called(python: Path, program: str, *arguments: str) -> Any:

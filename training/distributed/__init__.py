@@ -1,0 +1,1 @@
+"""Training on several processes and machines: `tfleet train` runs a user's Keras script data-parallel."""
