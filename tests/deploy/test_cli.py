@@ -31,7 +31,7 @@ COMMANDS = [
         "proxy",
         "prune",
     ),
-    *("registry", "retrain", "rollback", "rollout", "scale", "score", "status", "up", "worker"),
+    *("registry", "retrain", "rollback", "rollout", "scale", "score", "status", "train", "up", "worker"),
 ]
 
 
