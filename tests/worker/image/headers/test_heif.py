@@ -2,11 +2,11 @@
 
 import io
 import struct
-import time
 
 import pytest
 from PIL import Image
 
+from tests.support.cpu_time import cpu_seconds
 from tfleet.worker.image.headers.header import HeaderError
 from tfleet.worker.image.headers.heif import read
 
@@ -44,9 +44,11 @@ def test_a_file_without_a_size_is_refused(data: bytes) -> None:
         read(data, "HEIC")
 
 
-def test_a_million_boxes_are_refused_at_once() -> None:
-    data = _box(b"free", b"") * 1_000_000
-    began_s = time.process_time()
+def refused(data: bytes) -> None:
     with pytest.raises(HeaderError, match="more than"):
         read(data, "HEIC")
-    assert time.process_time() - began_s < 1
+
+
+def test_a_million_boxes_are_refused_at_once() -> None:
+    data = _box(b"free", b"") * 1_000_000
+    assert cpu_seconds(lambda: refused(data)) < 1

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.cpu_time import cpu_seconds
 from tests.support.pngs import chunk, png
 from tfleet.worker.image.headers.header import HeaderError, LimitExceededError, UnsupportedKindError
 from tfleet.worker.image.headers.png import check_complete, inflated_bytes, read
@@ -39,6 +39,11 @@ def test_chunks_without_pixels_are_dropped() -> None:
     assert read(noted).orientation == 8
 
 
+def refused(data: bytes) -> None:
+    with pytest.raises(HeaderError, match="more than"):
+        read(data)
+
+
 @pytest.mark.parametrize(
     "junk",
     [
@@ -52,10 +57,7 @@ def test_chunks_without_pixels_are_dropped() -> None:
 )
 def test_junk_before_the_picture_is_refused_at_once(junk: bytes) -> None:
     data = png(4, 4, junk, grey_rows=_GREY)
-    began_s = time.process_time()
-    with pytest.raises(HeaderError, match="more than"):
-        read(data)
-    assert time.process_time() - began_s < 1
+    assert cpu_seconds(lambda: refused(data)) < 1
 
 
 def test_a_wrong_checksum_of_pixels_is_refused() -> None:
@@ -98,9 +100,7 @@ def test_an_apple_png_is_named() -> None:
 def test_counting_takes_linear_time_for_one_large_chunk() -> None:
     rows = np.random.default_rng(1).integers(0, 256, 24_000_000, dtype=np.uint8).tobytes()
     data = png(23_999, 1_000, grey_rows=rows)
-    began_s = time.process_time()
-    check_complete(data)
-    assert time.process_time() - began_s < 1
+    assert cpu_seconds(lambda: check_complete(data)) < 1
 
 
 def test_pixels_that_end_too_soon_are_noticed() -> None:
