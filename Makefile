@@ -59,9 +59,9 @@ check: $(DEV) ## ruff, mypy --strict and the import rules
 
 spark: $(SPARK) ## Add Spark to .venv, so that `make test` has its tests, too (half a minute)
 
-# Four at a time: most of them wait for sockets, but each process takes four seconds to import and collect them.
+# Three at a time: many of them wait for sockets, but each process takes six seconds to import and collect them.
 quick: $(DEV) ## The tests that start no processes and load no TensorFlow (about a minute)
-	$(BIN)/python -m pytest -n 4 -m 'not fleet and not process and not clone and not compose and not spark' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 -m 'not fleet and not process and not clone and not compose and not spark' $(PYTEST_ARGS)
 
 soak: soak-bulk soak-jobs soak-spark ## What test runs do with small numbers, with large ones (half an hour)
 

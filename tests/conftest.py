@@ -1,5 +1,6 @@
 """What holds for every test: nothing blocks an event loop, and nothing is left behind."""
 
+import gc
 import os
 import re
 import signal
@@ -55,6 +56,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             isinstance(one, str) and one == "consul" for one in params
         ):
             item.add_marker(pytest.mark.process)
+
+
+def pytest_collection() -> None:
+    """What is collected is no garbage: to search millions of its objects again and again takes seconds."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SideBySide | None:

@@ -108,7 +108,9 @@ def test_answers_that_grow_do_not_fill_the_memory(rows: Rows, tmp_path: Path) ->
         run(rows, tmp_path / "out", ListScorer(), limits=limits)
 
 
-@pytest.mark.parametrize("ending", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    "ending", [2, *(pytest.param(each, marks=pytest.mark.process) for each in (0, 1, 3))]
+)
 def test_a_run_that_ends_early_goes_on_as_if_it_had_not(rows: Rows, tmp_path: Path, ending: int) -> None:
     run(rows, tmp_path / "whole", FakeScorer())
 

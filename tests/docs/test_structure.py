@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,7 @@ def test_files_and_functions_have_a_bounded_length(package: str) -> None:
         text = path.read_text()
         if text.count("\n") > MAX_FILE_LINES:
             too_long.append(str(path.relative_to(ROOT)))
-        for node in ast.walk(ast.parse(text)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 lines = (node.end_lineno or node.lineno) - node.lineno + 1
                 if lines > MAX_FUNCTION_LINES:
@@ -73,12 +73,21 @@ def test_classes_have_few_attributes() -> None:
     assert {where: names for where, names in found.items() if len(names) > MAX_ATTRIBUTES} == {}
 
 
-def classes() -> Iterator[tuple[str, ast.ClassDef]]:
+@cache
+def nodes(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef]:
+    """The functions and classes of a file."""
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+def classes() -> list[tuple[str, ast.ClassDef]]:
     """All classes, each with its place."""
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                yield f"{path.relative_to(ROOT)}: {node.name}", node
+    return [
+        (f"{path.relative_to(ROOT)}: {node.name}", node)
+        for path in FILES
+        for node in nodes(path)
+        if isinstance(node, ast.ClassDef)
+    ]
 
 
 def fields(node: ast.ClassDef, *without: str) -> set[str]:

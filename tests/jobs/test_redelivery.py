@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.support.jobs import STREAM, queued, taken
 from tfleet.jobs.job import JobAnswer, JobState, TakenJob
 from tfleet.jobs.shard import Shard, Totals
@@ -235,6 +237,7 @@ async def test_a_worker_leaves_only_without_jobs(shard: Shard) -> None:
     assert await shard.leave("leaves", STREAM)
 
 
+@pytest.mark.process
 async def test_memory_is_flat_after_many_jobs(shard: Shard) -> None:
     """safe-global/safe-decoder-service#329: acknowledged entries stayed, 200 MB of them."""
     for _ in range(20):

@@ -20,6 +20,8 @@ from tfleet.runtime.child_process import (
     OutputPipe,
 )
 
+pytestmark = pytest.mark.process
+
 
 async def test_a_childs_output_is_relayed_in_order(python: Callable[..., ChildSpec]) -> None:
     lines: list[str] = []

@@ -10,6 +10,8 @@ import pytest
 
 from tfleet.runtime.clean_exit import clean_exit
 
+pytestmark = pytest.mark.process
+
 
 def test_an_interrupt_ends_with_the_shells_code() -> None:
     with pytest.raises(SystemExit) as caught, clean_exit():

@@ -13,6 +13,8 @@ from tfleet.runtime.backoff import Backoff, RestartPolicy
 from tfleet.runtime.child_process import ChildSpec, ExitStatus
 from tfleet.runtime.supervised_process import SupervisedProcess
 
+pytestmark = pytest.mark.process
+
 QUICK = RestartPolicy(Backoff(first_s=0.001, cap_s=0.001))
 PATIENT = RestartPolicy(Backoff(first_s=3600, cap_s=3600))
 WAITS = "import signal; print('ready', flush=True); signal.pause()"

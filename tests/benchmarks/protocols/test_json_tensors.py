@@ -1,7 +1,10 @@
+import pytest
+
 from benchmarks.protocols.json_tensors import JsonCost, json_costs, page
 from benchmarks.report.spread import Spread
 
 
+@pytest.mark.process
 def test_each_task_runs_and_is_compared() -> None:
     costs = json_costs(1)
     assert [name.split()[0] for name in costs] == ["read"] * 4 + ["write"] * 2

@@ -33,6 +33,7 @@ def answered(found: OpenApiDocument, path: str, method: str = "POST") -> Any:
     return said["content"]["application/json"]["schema"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("model", EVERY, ids=lambda model: model.kind)
 def test_the_document_of_a_model_is_valid(model: ModelDescription) -> None:
     document(model, labels=("stable", "a/b")).check()
@@ -44,7 +45,7 @@ def test_the_document_of_a_fleet_is_valid() -> None:
     OpenApiDocument(openapi_document(server(), [])).check()
 
 
-@pytest.mark.parametrize("for_operators", [True, False])
+@pytest.mark.parametrize("for_operators", [True, pytest.param(False, marks=pytest.mark.process)])
 def test_the_document_of_a_proxy_is_valid(for_operators: bool) -> None:
     proxy = ServerDescription("A proxy.", "1.0", proxy_pages(for_operators=for_operators), redirects=True)
     found = OpenApiDocument(openapi_document(proxy, [ServedVersion(TABLE, for_all=True)]))

@@ -4,6 +4,8 @@ import asyncio
 import re
 from collections.abc import Callable
 
+import pytest
+
 from tests.deploy.recorded_terminal import RecordedTerminal
 from tests.support.free_ports import free_port
 from tfleet.contract.address import Address
@@ -11,6 +13,8 @@ from tfleet.deploy.local.supervisor import Stage, Supervisor
 from tfleet.deploy.local.terminal import Console, ProcessMessages
 from tfleet.runtime.child_process import ChildSpec
 from tfleet.runtime.supervised_process import SupervisedProcess
+
+pytestmark = pytest.mark.process
 
 DRAINS = """
 import signal, sys

@@ -11,6 +11,8 @@ from tests.worker.decoders.pools import MIB, Make, Scene, ended
 from tests.worker.decoders.program import COMMAND
 from tfleet.worker.decoders import PoolLimits
 
+pytestmark = pytest.mark.process
+
 
 def test_a_decoder_has_its_limits(make: Make) -> None:
     limits = PoolLimits(1, 1, decode_timeout_s=30, address_space_bytes=500 * MIB)

@@ -123,6 +123,7 @@ def _situations(draw: st.DrawFn) -> tuple[FoundModel, list[RunningRelease], set[
     return FoundModel(versions, policy), on, draw(st.sets(releases)), draw(st.sets(numbers))
 
 
+@pytest.mark.process
 @given(_situations())
 def test_a_drain_never_ends_the_last_complete_release(
     situation: tuple[FoundModel, list[RunningRelease], set[Release], set[str]],
@@ -138,6 +139,7 @@ def test_a_drain_never_ends_the_last_complete_release(
     assert {each.release.version for each in usable} & planned <= kept
 
 
+@pytest.mark.process
 @given(_situations())
 def test_the_decisions_come_to_an_end(
     situation: tuple[FoundModel, list[RunningRelease], set[Release], set[str]],

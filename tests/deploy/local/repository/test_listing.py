@@ -173,6 +173,7 @@ def test_what_is_beyond_the_bounds_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.process
 def test_a_version_of_too_many_files_is_not_served(tmp_path: Path) -> None:
     for number in range(listing.MAX_FILES + 1):
         (tmp_path / "1").mkdir(exist_ok=True)
