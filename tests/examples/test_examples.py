@@ -25,7 +25,7 @@ from tests.support.tfleet_up import Up, up
 
 pytestmark = pytest.mark.fleet
 
-PAGES = {name: Readme(name) for name in ("tabular", "mnist_cnn", "video_qa", "characters")}
+PAGES = {name: Readme(name) for name in ("tabular", "mnist_cnn", "video_qa", "characters", "log_anomaly")}
 HAS_LICENCES = Path("/usr/share/common-licenses/Apache-2.0").is_file() or os.environ.get("CI") == "true"
 HAS_DIGITS = importlib.util.find_spec("sklearn") is not None or os.environ.get("CI") == "true"
 _TRAINING_S = 400.0
@@ -81,7 +81,7 @@ class Reader:
             check_shown(command.shown, printed[-1])
         return printed
 
-    def _run(self, command: list[str], given: str, timeout_s: float = 60) -> str:
+    def _run(self, command: list[str], given: str, timeout_s: float = 200) -> str:
         run = subprocess.run(
             command,
             input=given,
@@ -163,3 +163,45 @@ def test_characters_are_read_better_than_by_pairs(reader: Reader) -> None:
     figures = dict(re.findall(r"(LSTM|bigrams): .* perplexity ([\d.]+)", reader.trained))
     assert float(figures["bigrams"]) == pytest.approx(12.2, abs=1)
     assert float(figures["LSTM"]) < 0.75 * float(figures["bigrams"])
+
+
+@pytest.mark.timeout(600)
+def test_faults_are_found_in_logs(reader: Reader) -> None:
+    page = PAGES["log_anomaly"]
+    with reader.served(page) as fleet:
+        of_faults, _, of_own = reader.printed(page, fleet)
+    alarms = [line for line in of_faults.splitlines() if not line.endswith("as usual")]
+    assert len(of_faults.splitlines()) == 14
+    assert len(alarms) >= 10
+    assert any("worker: worker starting is not expected" in line for line in alarms)
+    recorded = json.loads((reader.folder / "models" / "sessions.json").read_text())
+    restart, mistake, draining, killed = (
+        {recorded["keys"][key] for key in session["keys"]} for session in recorded["sessions"]
+    )
+    assert {"worker: worker draining", "worker: worker stopped", "worker: worker starting"} <= restart
+    assert {"worker: request 400", "proxy: request 200"} <= mistake
+    assert {"worker: worker draining", "worker: worker starting"} <= draining
+    assert "worker: worker stopped" not in draining
+    assert "worker: worker starting" in killed
+    assert "worker: worker draining" not in killed
+    assert [line.partition(":")[0] for line in of_own.splitlines()] == [
+        "fleet 0, planned_restart",
+        "fleet 0, mistake",
+        "fleet 1, killed_while_draining",
+        "fleet 1, two_killed",
+    ]
+
+
+@pytest.mark.parametrize("keys", ["without unknown keys", "with them"])
+def test_logs_are_read_better_than_by_counts(reader: Reader, keys: str) -> None:
+    found = re.findall(
+        rf"^(\w+), g \d+, {keys}: precision (\S+), recall (\S+), F1 (\S+),", reader.trained, re.M
+    )
+    figures = {name: [float(figure) for figure in of_name] for name, *of_name in found}
+    precision, recall, score = figures["LSTM"]
+    assert precision > 0.85
+    assert recall > 0.7
+    always = 2 * 63 / (29 + 2 * 63)  # F1 of an alarm for each session
+    assert score > max(always, figures["majority"][2], figures["bigrams"][2])
+    if keys == "without unknown keys":
+        assert score > max(figures["bigrams"][2], figures["trigrams"][2]) + 0.3
