@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tfleet.training.mislabels import FoldFit, deal_folds, find_mislabels, judge
+from tfleet.training.mislabels import FoldFit, Judged, deal_folds, find_mislabels, judge
 from tfleet.training.results import Mislabels, Photo, Split
 
 CLASSES = ("a", "b", "c")
@@ -101,3 +101,12 @@ def test_folds_do_not_depend_on_the_order() -> None:
     groups = list("gfedcba")
     backwards = deal_folds(labels[::-1], groups[::-1])
     assert deal_folds(labels, groups).tolist() == backwards[::-1].tolist()
+
+
+def test_a_class_has_to_be_much_likelier_than_the_label() -> None:
+    labels = np.array([0, 0, 0, 1])
+    photos = [Photo(f"{row}.jpg", CLASSES[label], "0", 1, Split.TRAIN) for row, label in enumerate(labels)]
+    probabilities = np.array([[0.13, 0.8, 0.07], [0.17, 0.8, 0.03], [0.01, 0.8, 0.19], [0.2, 0.8, 0.0]])
+    judged = Judged(probabilities, np.ones((4, 3), dtype=bool))
+    found = find_mislabels(photos, CLASSES, labels, judged)
+    assert [each.path for each in found.listed] == ["2.jpg", "0.jpg"], "the likeliest first"
