@@ -55,7 +55,7 @@ def _of_copies(results: Results) -> Iterator[Advice]:
     across = sum(1 for each in results.duplicates.listed if each.across_classes)
     if across:
         yield Advice(
-            joined(f"Decide which class pictures belong to that several have ({across:,})."),
+            joined(f"Leave pictures that stand in several classes in one of them ({across:,})."),
             joined("One of the labels is wrong, and the model learns both."),
         )
     seen = sum(1 for each in results.duplicates.listed if each.across_splits)

@@ -139,7 +139,7 @@ def _next(results: Results) -> Markup:
         element("code", f"tfleet rollout {results.run.name} {results.run.version}"),
         " gives this one a share of the requests first.",
     )
-    warnings = [element("p", each) for each in results.warnings]
+    warnings = [element("p", f"{each[:1].upper()}{each[1:]}.") for each in results.warnings]
     return joined(element("h2", "What to do next"), *warnings, element("ol", *items, class_="next"), serve)
 
 

@@ -89,5 +89,5 @@ def test_a_run_without_tests_has_advice() -> None:
 def test_each_fault_has_its_advice() -> None:
     told = texts(some_results())
     assert told[0] == "Look at the labels below that may be wrong (1)."
-    assert told[1] == "Decide which class pictures belong to that several have (1)."
+    assert told[1] == "Leave pictures that stand in several classes in one of them (1)."
     assert told[-1] == "See below why files were passed over (1)."
