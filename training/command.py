@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from tfleet.client.proxies.addresses import BadProxyError
 from tfleet.discovery.options import json_option, take_options
 from tfleet.runtime import log
 from tfleet.runtime.clean_exit import FAILED, INTERRUPTED, clean_exit
@@ -95,6 +96,20 @@ def _cache(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     help="CPUs for the model.  [default: those that affinity and cgroup quota allow]",
 )
 @click.option(
+    "--fleet",
+    multiple=True,
+    allow_from_autoenv=False,
+    metavar="URL",
+    help="Let the workers of a fleet make the vectors: the address of its proxy, as `tfleet classify "
+    "--proxy` has it. They serve the same model as --backbone.",
+)
+@click.option(
+    "--fleet-model",
+    allow_from_autoenv=False,
+    metavar="NAME[/VERSION]",
+    help="With --fleet: its model to ask, and the version.  [default: its default model]",
+)
+@click.option(
     "--cache",
     allow_from_autoenv=False,
     type=click.Path(file_okay=False, path_type=Path),
@@ -116,6 +131,7 @@ def retrain(photos: Path, **options: Any) -> None:
     Examples:
       tfleet retrain photos/ --name flowers
       tfleet retrain photos/ --name flowers --serve
+      tfleet retrain photos/ --name flowers --fleet proxy:12480
       tfleet retrain photos/ --name parts --min-confidence 0.8 --group-by 'part[0-9]+'
 
     \b
@@ -135,7 +151,7 @@ def retrain(photos: Path, **options: Any) -> None:
                 )
             with ProgressBars(time.monotonic, shown=sys.stderr.isatty()) as bars:
                 made = run(photos, given, bars)
-        except (CannotRetrainError, ModelError) as error:
+        except (BadProxyError, CannotRetrainError, ModelError) as error:
             _say(str(error))
             sys.exit(_REFUSED)
         except RetrainFailedError as error:

@@ -20,6 +20,8 @@ from tfleet.runtime.cpus import usable_cpus
 from tfleet.training.errors import RetrainFailedError
 from tfleet.worker.decoders import DecoderError, DecoderPool
 from tfleet.worker.decoders.limits import DEFAULT_DECODE_TIMEOUT_S
+from tfleet.worker.image.decode import swaps_sides
+from tfleet.worker.image.formats import read_header
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.isolated_decode import COMMAND, isolated_decoder
 from tfleet.worker.image.limits import ImageLimits
@@ -50,10 +52,25 @@ class PhotoDecoder:
         with self._decode() as decode:
             return classifier.prepare(photo, self._limits, decode)
 
-    def pixels(self, photo: bytes, side: int) -> npt.NDArray[np.uint8]:
-        """The whole photograph, stretched: uint8[side, side, 3]. Raises as `prepare` does."""
+    def stretched(self, photo: bytes, side: int) -> npt.NDArray[np.uint8]:
+        """The whole photograph as a square: uint8[side, side, 3]. Raises as `prepare` does."""
+        return self._pixels(photo, Geometry(side, side))
+
+    def thumbnail(self, photo: bytes, side: int) -> npt.NDArray[np.uint8]:
+        """The whole photograph in its proportions: uint8[height, width, 3], neither above `side`.
+
+        Raises as `prepare` does.
+        """
+        header = read_header(photo, self._limits)
+        width, height = header.width, header.height
+        if swaps_sides(header.orientation):
+            width, height = height, width
+        scale = side / max(width, height, side)
+        return self._pixels(photo, Geometry(max(1, round(height * scale)), max(1, round(width * scale))))
+
+    def _pixels(self, photo: bytes, geometry: Geometry) -> npt.NDArray[np.uint8]:
         with self._decode() as decode:
-            return pixels(photo, self._limits, Geometry(side, side), decode)
+            return pixels(photo, self._limits, geometry, decode)
 
     @contextmanager
     def _decode(self) -> Iterator[IsolatedDecode]:

@@ -105,7 +105,7 @@ class FleetEmbedder:
         return [self._one(photo) for photo in photos]
 
     def close(self) -> None:
-        """End the connections. Pauses of other threads end, too."""
+        """End the connections. Pauses and calls of other threads end, too."""
         self._asking.end()
 
     def _one(self, photo: bytes) -> npt.NDArray[Any] | str:

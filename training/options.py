@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from tfleet.client.routes.named_model import NamedModel
 from tfleet.discovery.options import OPTIONS
 from tfleet.training.errors import CannotRetrainError
 from tfleet.training.splits import Shares
@@ -51,6 +52,28 @@ class BackboneOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class EmbeddingFleetOptions:
+    """The fleet whose workers make the vectors instead, if there is one."""
+
+    fleet: tuple[str, ...]
+    fleet_model: str | None
+
+    def check(self) -> None:
+        """Raise CannotRetrainError for a model without a fleet, and for a name that can't be."""
+        if self.fleet_model and not self.fleet:
+            raise CannotRetrainError("--fleet-model goes with --fleet, and there is none")
+        self.named()
+
+    def named(self) -> NamedModel:
+        """The model that is asked. Raises CannotRetrainError for a name that can't be."""
+        name, _, version = (self.fleet_model or "").partition("/")
+        try:
+            return NamedModel(name or None, version or None)
+        except ValueError as error:
+            raise CannotRetrainError(f"--fleet-model: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
 class SplitOptions:
     """Which photographs validate and test; shares are in percent."""
 
@@ -83,4 +106,5 @@ class RetrainOptions:
     as_json: bool
     target: ModelFolderOptions = field(metadata={OPTIONS: ModelFolderOptions})
     vectors: BackboneOptions = field(metadata={OPTIONS: BackboneOptions})
+    fleet: EmbeddingFleetOptions = field(metadata={OPTIONS: EmbeddingFleetOptions})
     split: SplitOptions = field(metadata={OPTIONS: SplitOptions})

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from tfleet import __version__
+from tfleet.client.async_client import AsyncFleetClient
 from tfleet.training.decoding import PhotoDecoder
 from tfleet.training.duplicates import find_duplicates
 from tfleet.training.errors import CannotRetrainError, RetrainFailedError
 from tfleet.training.evaluation import evaluate
 from tfleet.training.export import UNKNOWN, write_model
 from tfleet.training.head import HeadTrainer, TrainedHead
-from tfleet.training.local_embedder import LocalEmbedder, find_backbone, load_embedder
+from tfleet.training.local_embedder import find_backbone, load_embedder
+from tfleet.training.looks import PhotoLooks
 from tfleet.training.material import Material, SplitPlan, training_material, warnings_of
 from tfleet.training.mislabels import deal_folds, find_mislabels, judge
 from tfleet.training.model_versions import new_version, next_version, publish
-from tfleet.training.near_duplicates import SKETCH_SIDE, sketch
-from tfleet.training.photos import FoundPhotos, find_photos
+from tfleet.training.photos import find_photos
+from tfleet.training.report import write_report
 from tfleet.training.results import (
     Duplicates,
     Evaluation,
     Mislabels,
-    Photo,
     Results,
     RunFacts,
     RunSettings,
@@ -39,17 +35,13 @@ from tfleet.training.results import (
     Split,
 )
 from tfleet.training.vector_cache import VectorCache
-from tfleet.training.vectors import embed_photos
-from tfleet.worker.image.errors import ImageError
+from tfleet.training.vectors import Embedder, embed_photos
 
 if TYPE_CHECKING:
     from tfleet.training.options import RetrainOptions
     from tfleet.training.progress import Watcher
     from tfleet.worker.inference.classifier import Classifier
-
-_LOOKED_AT: Final = 16 * SKETCH_SIDE
-"""Pixels of a side of what a sketch is made of."""
-REPORT: Final = "report.json"
+    from tfleet.worker.model.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +66,7 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
     """
     began_s = time.monotonic()
     options.target.check(root)
+    options.fleet.check()
     plan = SplitPlan(options.split.shares(), options.split.pattern())
     watcher.step("looking for photographs")
     found = find_photos(root)
@@ -86,7 +79,8 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
     with ExitStack() as stack:
         watcher.step("loading the model")
         decoder = stack.enter_context(closing(PhotoDecoder()))
-        embedder = stack.enter_context(closing(load_embedder(spec, decoder, options.vectors.cpus)))
+        local = stack.enter_context(closing(load_embedder(spec, decoder, options.vectors.cpus)))
+        embedder = _fleet(options, spec, stack) if options.fleet.fleet else local
         cache = VectorCache(options.vectors.cache, embedder.key, embedder.dimensions)
         stack.enter_context(closing(cache))
         watcher.step("vectors")
@@ -99,14 +93,15 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
         head = trainer.train(material.splits)
         watcher.step("looking for wrong labels and copies")
         done_s = time.monotonic()
-        judged = _judged(material, trainer, head, _Sketches(root, decoder), options)
+        looks = PhotoLooks(found, decoder)
+        judged = _judged(material, trainer, head, looks, options)
         watcher.step("writing the model")
         now_s = time.monotonic()
         times = RunTimes(
             round(now_s - began_s, 2), round(head_s - vectors_s, 2), round(done_s - head_s, 2), embedded.made
         )
         results = Results(
-            run=_facts(options, embedder, head, times),
+            run=_facts(options, spec, embedder.key, head.l2, times),
             evaluation=judged.evaluation,
             mislabels=judged.mislabels,
             duplicates=judged.duplicates,
@@ -114,16 +109,26 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
             passed_over=(*found.passed_over, *embedded.passed_over),
             warnings=tuple(warnings_of(found, material, cache.damaged)),
         )
-        return _written(results, options, embedder.classifier, head)
+        return _written(results, options, local.classifier, head, looks)
 
 
-def _facts(options: RetrainOptions, embedder: LocalEmbedder, head: TrainedHead, times: RunTimes) -> RunFacts:
-    spec, target = embedder.classifier.spec, options.target
+def _fleet(options: RetrainOptions, spec: ModelSpec, stack: ExitStack) -> Embedder:
+    from tfleet.training.fleet_vectors import CONCURRENCY, FleetEmbedder  # noqa: PLC0415 - for this way alone
+
+    asked = options.fleet.named()
+    client = AsyncFleetClient(
+        options.fleet.fleet, p2p=True, max_connections=CONCURRENCY, model=asked.model, version=asked.version
+    )
+    return stack.enter_context(closing(FleetEmbedder.connect(client, spec)))
+
+
+def _facts(options: RetrainOptions, spec: ModelSpec, key: str, l2: float, times: RunTimes) -> RunFacts:
+    target = options.target
     settings = RunSettings(
         backbone=spec.label,
-        digest=embedder.key,
+        digest=key,
         preprocessing=repr(spec.input),
-        l2=head.l2,
+        l2=l2,
         min_confidence=options.min_confidence,
         group_by=options.split.group_by,
     )
@@ -132,42 +137,26 @@ def _facts(options: RetrainOptions, embedder: LocalEmbedder, head: TrainedHead, 
 
 
 def _judged(
-    material: Material, trainer: HeadTrainer, head: TrainedHead, look: _Sketches, options: RetrainOptions
+    material: Material, trainer: HeadTrainer, head: TrainedHead, looks: PhotoLooks, options: RetrainOptions
 ) -> _Judgement:
     """How good the head is, and what is probably wrong with the photographs."""
     tested = [index for index, split in enumerate(material.splits) if split is Split.TEST]
     probabilities = head.head.probabilities(material.vectors[tested])
-    folds = deal_folds(material.columns, material.units)
+    folds = deal_folds(material.columns, material.units, trainer.folds)
     judged = judge(material.columns, folds, len(material.classes), trainer.fold_fit(head.l2))
     return _Judgement(
         evaluation=evaluate(material.classes, material.photos, probabilities, options.min_confidence),
         mislabels=find_mislabels(material.photos, material.classes, material.columns, judged),
-        duplicates=find_duplicates(material.photos, material.vectors, look),
+        duplicates=find_duplicates(material.photos, material.vectors, looks.sketches),
     )
 
 
-class _Sketches:
-    """Makes the sketches of photographs that may be copies of each other."""
-
-    def __init__(self, root: Path, decoder: PhotoDecoder) -> None:
-        self._found = FoundPhotos(root, (), (), ())
-        self._decoder = decoder
-
-    def __repr__(self) -> str:
-        return f"<_Sketches {self._found.root}>"
-
-    def __call__(self, photos: Sequence[Photo]) -> Iterable[npt.NDArray[np.uint8] | None]:
-        return (self._sketch(each) for each in photos)
-
-    def _sketch(self, photo: Photo) -> npt.NDArray[np.uint8] | None:
-        try:
-            return sketch(self._decoder.pixels(self._found.read(photo.path), _LOOKED_AT))
-        except (ImageError, OSError):
-            return None
-
-
 def _written(
-    results: Results, options: RetrainOptions, classifier: Classifier, head: TrainedHead
+    results: Results,
+    options: RetrainOptions,
+    classifier: Classifier,
+    head: TrainedHead,
+    looks: PhotoLooks,
 ) -> Retrained:
     from tfleet.training.head_graph import with_head  # noqa: PLC0415 - it imports TensorFlow
 
@@ -179,15 +168,11 @@ def _written(
     try:
         with new_version(model) as work:
             write_model(work, graph, labels, classifier.spec.input)
-            _write_report(work, results)
+            write_report(results, looks.thumbnail, work)
             folder = publish(work, model)
         if folder.name != str(results.run.version):  # another run was faster
             results = replace(results, run=replace(results.run, version=int(folder.name)))
-            _write_report(folder, results)
+            write_report(results, looks.thumbnail, folder)
     except OSError as error:
         raise RetrainFailedError(f"{model}: the model cannot be written there: {error.strerror}") from error
     return Retrained(results, folder)
-
-
-def _write_report(folder: Path, results: Results) -> None:
-    (folder / REPORT).write_text(json.dumps(results.document(), indent=1))

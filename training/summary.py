@@ -8,8 +8,9 @@ from typing import Final
 
 from tfleet.contract.names import PROXY_PORT
 from tfleet.runtime.printable import printable
+from tfleet.training.report import PAGE
 from tfleet.training.results import Share, Split
-from tfleet.training.run import REPORT, Retrained
+from tfleet.training.run import Retrained
 
 _PERCENT: Final = 100
 
@@ -37,7 +38,7 @@ def summary_lines(made: Retrained, *, serves: bool) -> Iterator[str]:
         f"time       {times.seconds:.1f} s: {times.vectors_seconds:.1f} s for {times.new_vectors:,} new "
         f"vectors, {times.head_seconds:.1f} s for the head"
     )
-    yield f"report     {printable(str(made.folder / REPORT))}"
+    yield f"report     {printable(str(made.folder / PAGE))}"
     if not serves:
         yield from _next_steps(made)
 
@@ -88,6 +89,6 @@ def summary_document(made: Retrained) -> str:
             "new_vectors": results.run.times.new_vectors,
             "seconds": results.run.times.seconds,
             "warnings": list(results.warnings),
-            "report": str(made.folder / REPORT),
+            "report": str(made.folder / PAGE),
         }
     )

@@ -52,7 +52,7 @@ class Embedder(Protocol):
         """
 
     def close(self) -> None:
-        """Give back what it holds. No call of `embed` may be in progress."""
+        """Give back what it holds. Calls of `embed` that wait for somebody else end soon, by any error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def embed_photos(
 ) -> EmbeddedPhotos:
     """Make a vector of each photograph, and keep the new ones. Raises RetrainFailedError.
 
-    `report` is called from this thread after each piece of work.
+    `report` is called from this thread after each piece of work. The embedder is closed if the pass fails.
     """
     photos: list[EmbeddedPhoto] = []
     passed_over: list[PassedOver] = []
@@ -132,8 +132,12 @@ def _pieces(found: FoundPhotos, embedder: Embedder, cache: VectorCache) -> Itera
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        embedder.close()  # before the threads are waited for: one may be waiting for a fleet
+        raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
 
 
 def _piece(

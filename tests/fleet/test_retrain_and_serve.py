@@ -66,4 +66,25 @@ def test_one_command_leads_from_photographs_to_an_answer(tmp_path: Path) -> None
         answer = requests.get(f"{fleet.url}/models/three", timeout=10).json()
         assert answer["name"] == "three"
         assert "models/three/1: 3 classes" in fleet.said
+        _retrained_by_the_fleet(fleet, tmp_path)
         assert fleet.stop() == 0
+
+
+def _retrained_by_the_fleet(fleet: Up, folder: Path) -> None:
+    """The fleet's model is the backbone of another one, whose vectors the fleet makes."""
+    options = ("--name", "four", "--backbone", "models/three/1", "--cache", "cache-of-fleet", "--json")
+    done = subprocess.run(
+        [sys.executable, "-m", "tfleet", "retrain", "photos", "--fleet", fleet.url, *options],
+        cwd=folder,
+        env=users_environment(),
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["new_vectors"] == said["photos"]["total"] == 36
+    assert set(said["classes"]) == {"猫", "coffee", "drawings"}
+    report = json.loads((folder / "models/four/1/report.json").read_text())
+    assert report["run"]["settings"]["backbone"] == "three/1"
