@@ -27,7 +27,6 @@ from tfleet.training.distributed.rank_job import LOST_PEER, RankJob
 COMMAND: Final = (sys.executable, "-P", "-u", "-m", "tfleet.training.distributed.rank_main")
 # Of the stack that JAX prints as it aborts.
 _IN_JAX: Final = re.compile(r"\s*@ +0x|\*\*\* ")
-_JOINING: Final = "CoordinationService/RegisterTask"  # JAX was still waiting for the others
 _KEPT_LINES: Final = 20
 _SETTLE_S: Final = 1.0
 _TERMINATE_S: Final = 3.0
@@ -75,8 +74,6 @@ class RankProcess:
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
 
         def relay(line: str) -> None:
-            if _IN_JAX.match(line):
-                return
             if line.strip():
                 lines.append(line)
             show(line)
@@ -169,9 +166,7 @@ def _reason(end: RankEnd, processes: int) -> str:
     said = f"process {end.rank} of {processes} (from 0) ended with {end.status}"
     if end.lost_peer:
         said = f"process {end.rank} of {processes} (from 0) has lost another one: see what that one wrote"
-    if end.lost_peer and any(_JOINING in line for line in end.last_lines):
-        said = f"process {end.rank} of {processes} (from 0) waited in vain for the others: see --join-timeout"
-    lines = "".join(f"\n  {line}" for line in end.last_lines)
+    lines = "".join(f"\n  {line}" for line in end.last_lines if not _IN_JAX.match(line))
     return f"{said}; nothing was exported" + (f". Its last lines:{lines}" if lines else "")
 
 

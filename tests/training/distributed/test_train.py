@@ -39,7 +39,6 @@ SCRIPT = """
 import sys
 import keras
 import numpy as np
-from epochs import EPOCHS  # a file beside the script
 
 rows = np.random.default_rng(3).random((203, 10), np.float32)
 model = keras.Sequential([
@@ -48,13 +47,10 @@ model = keras.Sequential([
     keras.layers.Dense(1, activation="sigmoid", name="p"),
 ])
 model.compile(keras.optimizers.SGD(0.1), "binary_crossentropy")
-model.fit(rows, rows.sum(1) > 5, batch_size=32, epochs=int(sys.argv[1]) * EPOCHS, validation_split=0.2,
-          verbose=2, callbacks=[
-              keras.callbacks.CSVLogger("log.csv"), keras.callbacks.ModelCheckpoint("best.keras")])
+model.fit(rows, rows.sum(1) > 5, batch_size=32, epochs=int(sys.argv[1]), validation_split=0.2, verbose=2)
 answers = model.predict(rows[:5], verbose=0)
 model.save("trained.keras")
 np.save("answers.npy", answers)
-sys.exit(0)
 """
 UNSEEDED = SCRIPT.replace("default_rng(3)", "default_rng()")
 FOREVER = "1000000"
@@ -104,7 +100,6 @@ def train(
 ) -> Iterator[Machine]:
     folder.mkdir()
     (folder / "flowers.py").write_text(script)
-    (folder / "epochs.py").write_text("EPOCHS = 1")
     command = (sys.executable, "-m", "tfleet", "train", "flowers.py", *options, "--", epochs)
     with (folder / "out.log").open("wb") as out:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out)
@@ -144,18 +139,14 @@ def test_two_processes_train_what_one_does(environment: dict[str, str], one: Pat
     for ours, theirs in zip(weights(two), weights(one), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
     assert "models/g/1: exported from trained.keras" in machine.out
-    assert sorted(path.name for path in two.iterdir() if path.name != "__pycache__") == [
+    assert sorted(path.name for path in two.iterdir()) == [
         "answers.npy",
-        "best.keras",
-        "epochs.py",
         "flowers.py",
-        "log.csv",
         "models",
         "out.log",
         "trained.keras",
     ]
     assert [path.name for path in (two / "models" / "g").iterdir()] == ["1"]
-    assert len((two / "log.csv").read_text().splitlines()) == 1 + 5  # from one process
     rows = np.random.default_rng(3).random((203, 10), np.float32)[:5]
     with loaded(two / "models" / "g" / "1") as model, serving(model, name="g") as (address, _):
         answer = requests.post(f"{address.url}/predict", json=rows.tolist(), timeout=60).json()
@@ -173,9 +164,7 @@ def test_machines_of_a_list_train_the_same(environment: dict[str, str], one: Pat
     ):
         for ours, theirs in zip(weights(trained(first)), weights(one), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
-        written = {path.name for path in trained(second).iterdir()}
-        assert {"best.keras", "log.csv", "trained.keras"}.isdisjoint(written)
-        assert "answers.npy" in written  # NumPy is not Keras
+        assert not (trained(second) / "trained.keras").exists()
 
 
 def test_a_killed_process_ends_all(environment: dict[str, str], tmp_path: Path) -> None:
@@ -186,10 +175,7 @@ def test_a_killed_process_ends_all(environment: dict[str, str], tmp_path: Path) 
         assert machine.process.wait(10) == 1
         assert "process 1 of 2 (from 0) ended with SIGKILL; nothing was exported" in machine.out
         assert not Path("/proc", str(ranks[0])).exists()
-        assert not [
-            path.name for path in machine.folder.iterdir() if path.name in {"models", "trained.keras"}
-        ]
-        assert not list(machine.folder.glob(".*"))
+        assert sorted(path.name for path in machine.folder.iterdir()) == ["flowers.py", "out.log"]
 
 
 def test_a_killed_machine_ends_the_other(environment: dict[str, str], tmp_path: Path) -> None:
@@ -205,7 +191,7 @@ def test_a_killed_machine_ends_the_other(environment: dict[str, str], tmp_path: 
                 machine.wait_for("Epoch 3/")
             (rank,) = second.ranks()
             second.process.kill()
-            assert first.process.wait(30) == 1
+            assert first.process.wait(10) == 1
             assert f"process {1 - rank} of 2 (from 0) has lost another one" in first.out
             assert not (first.folder / "models").exists()
         keys = requests.get(f"http://{consul.address}/v1/kv/tfleet/?keys", timeout=10).json()
