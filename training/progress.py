@@ -69,7 +69,7 @@ class ProgressBars:
 def pass_text(progress: PassProgress, seconds: float) -> str:
     """Such as `1,200 of 3,670 photographs, 85/s, 0:29 left`.
 
-    The time that is left counts on the pace of the vectors that were made: those of the cache cost nothing.
+    The time that is left follows from the pace so far.
     """
     text = f"{progress.done:,} of {progress.total:,} photographs"
     if seconds <= 0 or not progress.done:

@@ -15,12 +15,14 @@ import pytest
 
 from tests.support.environment import users_environment
 from tests.support.forked_workers import ForkedWorkers
+from tests.support.hostile_images import made
 from tests.support.waiting import eventually_sync
 from tests.training.drawn_photos import Retrained, draw_photos, drawn
 
 pytestmark = pytest.mark.process  # they load TensorFlow
 
 Retrain = Callable[..., Retrained]
+_BOMBS = ("a GIF's frame of 60,000 x 60,000", "JPEG that states 64 megapixels and has none")
 
 
 def _report(folder: Path) -> dict[str, Any]:
@@ -39,6 +41,9 @@ def photos(tmp_path: Path) -> Path:
         tmp_path / "photos", {"花": ("ellipse", 24), "木": ("stripes", 24), "three": ("rectangle", 3)}
     )
     (root / "花" / "webp.jpeg").write_bytes(drawn("ellipse", 100, "WEBP"))
+    (root / "花" / "0.avif").write_bytes(drawn("ellipse", 101, "AVIF"))  # decoded in another process
+    for number, name in enumerate(_BOMBS):
+        (root / "木" / f"bomb{number}").write_bytes(made(name))
     (root / "木" / "clear.png").write_bytes(drawn("stripes", 100, "PNG", "RGBA"))
     (root / "木" / "notes.jpg").write_text("no photograph")
     (root / "木" / "half.jpg").write_bytes(drawn("stripes", 101)[:700])
@@ -53,12 +58,13 @@ def test_a_folder_becomes_a_model_and_grows(retrain: Retrain, photos: Path, tmp_
     said = json.loads(first.stdout)
     folder = tmp_path / "models" / "plants" / "1"
     assert said["model"] == str(folder)
-    assert said["photos"]["total"] == said["new_vectors"] == 24 + 1 + 24 + 1 + 3
+    assert said["photos"]["total"] == said["new_vectors"] == 24 + 2 + 24 + 1 + 3
     assert (folder / "labels.txt").read_text() == "three\n木\n花\n"
     assert (folder / "output_labels.txt").read_text() == "three\n木\n花\n"
     assert (folder / "output_graph.pb").read_bytes() == (folder / "graph.pb").read_bytes()
     passed_over = {each["path"]: each["reason"] for each in _report(folder)["passed_over"]}
-    assert sorted(passed_over) == ["木/half.jpg", "木/notes.jpg"]
+    assert sorted(passed_over) == ["木/bomb0", "木/bomb1", "木/half.jpg", "木/notes.jpg"]
+    assert "60000 x 60000 pixels" in passed_over["木/bomb0"]
     assert "cut off" in passed_over["木/half.jpg"]
     assert "not an image" in passed_over["木/notes.jpg"]
     three = [each["split"] for each in _report(folder)["photos"] if each["label"] == "three"]
@@ -74,11 +80,11 @@ def test_a_folder_becomes_a_model_and_grows(retrain: Retrain, photos: Path, tmp_
     assert second.returncode == 0, second.stderr
     assert "1 vectors of the cache were damaged" in second.stderr
     said = json.loads(second.stdout)
-    assert (said["version"], said["photos"]["total"], said["new_vectors"]) == (2, 58, 5 + 1 + 1)
+    assert (said["version"], said["photos"]["total"], said["new_vectors"]) == (2, 59, 5 + 1 + 1)
     before, after = _splits(folder), _splits(folder.parent / "2")
     of_three = {each["sha256"] for each in _report(folder)["photos"] if each["label"] == "three"}
     kept = before.keys() & after.keys() - of_three  # a class of three may move one when it grows
-    assert len(kept) == 49
+    assert len(kept) == 50
     assert {each: before[each] for each in kept} == {each: after[each] for each in kept}
 
 
