@@ -28,7 +28,8 @@ def export(saved: Path, model: Path, progress: Callable[[str], None]) -> Path:
                 progress("no made-up input fits the model: its answers were not compared")
             return publish(made.folder, model)
     except ModelError as error:
-        raise TrainingFailedError(f"the model is trained, and cannot be exported: {error}") from error
+        why = str(error).replace(str(saved), saved.name)  # it is a copy, which goes
+        raise TrainingFailedError(f"the model is trained, and cannot be exported: {why}") from error
     except OSError as error:
         raise TrainingFailedError(
             f"the model is trained, and cannot be written to {model}: {error.strerror or error}"

@@ -18,8 +18,8 @@ from tfleet.training.distributed.rank_job import HEARTBEAT_TIMEOUT_S
 if TYPE_CHECKING:
     from tfleet.training.distributed.rank_job import RankJob
 
-# Processes go in step, but for what one does alone: rank 0 saves checkpoints.
-_WAIT_MS: Final = 600_000
+# Processes go in step, but for what one does alone: process 0 saves.
+_WAIT_MS: Final = 3_600_000
 
 
 class DisagreementError(Exception):

@@ -40,31 +40,40 @@ def listed(hosts: tuple[str, ...], number: int | None, port: int) -> MachinePlac
             "--hosts: each machine has to be there once: --processes starts several on one"
         )
     if number is None:
-        own = [at for at, host in enumerate(hosts) if _is_own(host)]
+        own = [at for at, host in enumerate(hosts) if _is_free(host, 0)]
         if len(own) != 1:
             which = "none" if not own else " and ".join(hosts[at] for at in own)
             raise CannotTrainError(f"--hosts: {which} of them is this machine: say which by --rank, from 0")
         (number,) = own
     if number >= len(hosts):
         raise CannotTrainError(f"--rank {number}: --hosts has {len(hosts)} machines, which count from 0")
+    if number == 0 and not _is_free(hosts[0], port):
+        raise CannotTrainError(
+            f"this machine can't listen on {Address(hosts[0], port)}: give another --port, on all machines"
+        )
     return MachinePlace(number, len(hosts), hosts[number], Address(hosts[0], port))
 
 
 def free_port(host: str) -> int:
     """A port of this machine's address that nobody listens on. Raises CannotTrainError."""
     try:
-        family = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0][0]
-        with socket.create_server((host, 0), family=family) as server:
-            return int(server.getsockname()[1])
+        return _listened(host, 0)
     except OSError as error:
         raise CannotTrainError(
             f"{host}: this machine can't listen there: {error.strerror or error}"
         ) from error
 
 
-def _is_own(host: str) -> bool:
+def _is_free(host: str, port: int) -> bool:
+    """Whether this machine can listen there; with port 0, whether the address is one of this machine's."""
     try:
-        free_port(host)
-    except CannotTrainError:
+        _listened(host, port)
+    except OSError:
         return False
     return True
+
+
+def _listened(host: str, port: int) -> int:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    with socket.create_server((host, port), family=family) as server:
+        return int(server.getsockname()[1])

@@ -25,8 +25,11 @@ from tfleet.training.distributed.errors import StoppedError, TrainingFailedError
 from tfleet.training.distributed.rank_job import LOST_PEER, RankJob
 
 COMMAND: Final = (sys.executable, "-P", "-u", "-m", "tfleet.training.distributed.rank_main")
-# Of the stack that JAX prints as it aborts.
-_IN_JAX: Final = re.compile(r"\s*@ +0x|\*\*\* ")
+# The stack that JAX prints as it aborts, and that its processes are connected.
+_OF_JAX: Final = re.compile(r"\s*@ +0x|\*\*\* |\[Gloo\] Rank")
+_OVERWRITTEN: Final = re.compile(r".*[\r\b]")
+_MAX_SHOWN: Final = 300
+_JOINING: Final = "CoordinationService/RegisterTask"  # JAX was still waiting for the others
 _KEPT_LINES: Final = 20
 _SETTLE_S: Final = 1.0
 _TERMINATE_S: Final = 3.0
@@ -74,8 +77,10 @@ class RankProcess:
         lines: deque[str] = deque(maxlen=_KEPT_LINES)
 
         def relay(line: str) -> None:
+            if _OF_JAX.match(line):
+                return
             if line.strip():
-                lines.append(line)
+                lines.append(_OVERWRITTEN.sub("", line)[:_MAX_SHOWN])  # of a progress bar its last state
             show(line)
 
         pipe = OutputPipe(relay)
@@ -135,13 +140,13 @@ async def run_ranks(
                 )
                 ranks.append(rank)
                 ending.add(asyncio.create_task(rank.ended()))
-            await _until_through(ending, stopped, jobs[0].processes)
+            await _until_through(ending, stopped, jobs[0])
         finally:
             await _end_all(ranks, ending)
 
 
 async def _until_through(
-    ending: set[asyncio.Task[RankEnd]], stopped: asyncio.Future[signal.Signals], processes: int
+    ending: set[asyncio.Task[RankEnd]], stopped: asyncio.Future[signal.Signals], shown: RankJob
 ) -> None:
     waiting: set[asyncio.Future[object]] = {stopped, *ending}  # type: ignore[arg-type]
     while len(waiting) > 1:
@@ -150,7 +155,7 @@ async def _until_through(
             raise StoppedError(stopped.result())
         ends = [task.result() for task in ending if task in done]
         if any(end.failed for end in ends):
-            raise TrainingFailedError(_reason(await _culprit(ends, ending), processes))
+            raise TrainingFailedError(_reason(await _culprit(ends, ending), shown))
 
 
 async def _culprit(ends: list[RankEnd], ending: set[asyncio.Task[RankEnd]]) -> RankEnd:
@@ -162,12 +167,18 @@ async def _culprit(ends: list[RankEnd], ending: set[asyncio.Task[RankEnd]]) -> R
     return next((end for end in failed if not end.lost_peer), failed[0])
 
 
-def _reason(end: RankEnd, processes: int) -> str:
-    said = f"process {end.rank} of {processes} (from 0) ended with {end.status}"
-    if end.lost_peer:
-        said = f"process {end.rank} of {processes} (from 0) has lost another one: see what that one wrote"
-    lines = "".join(f"\n  {line}" for line in end.last_lines if not _IN_JAX.match(line))
-    return f"{said}; nothing was exported" + (f". Its last lines:{lines}" if lines else "")
+def _reason(end: RankEnd, shown: RankJob) -> str:
+    which = f"process {end.rank} of {shown.processes} (from 0)"
+    if not end.lost_peer:
+        said = f"{which} ended with {end.status}"
+    elif any(_JOINING in line for line in end.last_lines):
+        said = f"{which} waited in vain for the others: see --join-timeout"
+    else:
+        said = f"{which} has lost another one: see what that one wrote"
+    said = f"{said}; nothing was exported"
+    if end.rank == shown.rank or not end.last_lines:  # its lines stand above
+        return said
+    return "\n  ".join((f"{said}. Its last lines:", *end.last_lines))
 
 
 async def _end_all(ranks: Sequence[RankProcess], ending: set[asyncio.Task[RankEnd]]) -> None:
@@ -208,14 +219,15 @@ def _stop_signals() -> Iterator[asyncio.Future[signal.Signals]]:
         if not came.done():
             came.set_result(number)
 
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+    for number in before:
         loop.add_signal_handler(number, arrived, number)
     try:
         yield came
     finally:
-        for number in numbers:
+        for number, handler in before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
         came.cancel()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from tfleet.contract.address import Address
@@ -19,6 +21,14 @@ def test_the_first_machine_is_the_coordinator() -> None:
 def test_one_machine_listens_on_loopback_only() -> None:
     place = alone()
     assert (place.number, place.machines, place.coordinator.host) == (0, 1, "127.0.0.1")
+
+
+def test_a_port_that_is_taken_is_said_before_the_start() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(CannotTrainError, match=f"can't listen on 127.0.0.1:{port}: give another --port"):
+            listed(("127.0.0.1", "node-2"), 0, port)
+        assert listed(("127.0.0.1", "node-2"), 1, port).number == 1
 
 
 def test_a_machine_finds_itself_in_the_list() -> None:

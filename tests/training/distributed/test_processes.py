@@ -78,6 +78,16 @@ async def test_one_that_lost_another_machine_says_so(tmp_path: Path) -> None:
         await run(tmp_path, f"sys.exit({LOST_PEER})", count=1)
 
 
+async def test_who_waited_in_vain_says_so(tmp_path: Path) -> None:
+    code = (
+        "print('RPC: /xla.coordination.CoordinationService/RegisterTask', '    @  0x7f JAX', sep=chr(10))\n"
+    )
+    with pytest.raises(TrainingFailedError) as caught:
+        await run(tmp_path, f"{code}sys.stdout.flush(); os.abort()", count=1)
+    assert "waited in vain for the others: see --join-timeout" in str(caught.value)
+    assert "0x7f" not in str(caught.value)
+
+
 async def test_what_a_process_started_does_not_keep_it_alive(
     tmp_path: Path, gone: Callable[[int], bool]
 ) -> None:
@@ -93,9 +103,10 @@ async def test_what_a_process_started_does_not_keep_it_alive(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_all(tmp_path: Path, number: signal.Signals, gone: Callable[[int], bool]) -> None:
-    """Also one that does not listen to SIGTERM."""
+    """Also one that does not listen to SIGTERM, which takes its time."""
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     code = (
-        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"{deaf if number is signal.SIGINT else ''}"
         f"open(f'{tmp_path}/{{rank}}', 'w').write(str(os.getpid()))\n"
         "time.sleep(60)"
     )
