@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from tests.support.photos import PHOTOS
 from tfleet.training.near_duplicates import Alike, alike_vectors, same_pictures, sketch
@@ -70,6 +70,24 @@ def test_crops_of_other_parts_are_other_pictures() -> None:
         whole.crop((x, y, x + width // 2, y + height // 2)) for x in (0, width // 2) for y in (0, height // 2)
     ]
     assert found(parts, 0.85) == []
+
+
+def outline(legs: Sequence[int]) -> Image.Image:
+    """The outline of an animal, with legs at these places."""
+    image = Image.new("RGB", (224, 224))
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((30, 60, 190, 140), fill="white")
+    for each in legs:
+        draw.rectangle((each, 120, each + 14, 190), fill="white")
+    return image
+
+
+def test_outlines_that_are_alike_are_other_pictures() -> None:
+    standing, walking = outline((60, 80, 140, 160)), outline((45, 80, 140, 175))
+    alike, other = (sketch(pixels(each)).ravel().astype(float) for each in (standing, walking))
+    assert np.corrcoef(alike, other)[0, 1] > 0.85, "they are alike"
+    copy = recompressed(standing.resize((112, 112)))
+    assert found([standing, walking, cropped(walking, 0.05), copy], 0.95) == [[0, 3]]
 
 
 def test_a_picture_of_one_colour_is_like_no_other() -> None:
