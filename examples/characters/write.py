@@ -2,8 +2,9 @@
 
 import argparse
 import random
+import sys
 
-from tfleet.client import FleetClient
+from tfleet.client import FleetClient, FleetError
 
 LENGTH = 64  # characters of a row, as in train.py
 
@@ -36,10 +37,13 @@ def choose(probabilities: list[float]) -> int:
 
 text = options.text
 print(text, end="", flush=True)
-with FleetClient(options.proxy) as fleet:
-    for _ in range(options.length):
-        codes = [ord(char) for char in text[-LENGTH:]]
-        answer = fleet.predict({"chars": [0] * (LENGTH - len(codes)) + codes})
-        text += chr(choose(answer.outputs["next"]))
-        print(text[-1], end="", flush=True)
+try:
+    with FleetClient(options.proxy) as fleet:
+        for _ in range(options.length):
+            codes = [ord(char) for char in text[-LENGTH:]]
+            answer = fleet.predict({"chars": [0] * (LENGTH - len(codes)) + codes})
+            text += chr(choose(answer.outputs["next"]))
+            print(text[-1], end="", flush=True)
+except FleetError as error:
+    sys.exit(f"\n{options.proxy} does not answer as the model of train.py: {error}")
 print()

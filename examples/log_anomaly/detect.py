@@ -2,9 +2,11 @@
 
 import argparse
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from tfleet.client import FleetClient
+from tfleet.client import FleetClient, FleetError
 
 SHOWN = 2  # findings of a session
 
@@ -18,22 +20,32 @@ parser.add_argument("--proxy", default="http://localhost:12480")
 options = parser.parse_args()
 
 recorded = json.loads(options.sessions.read_text())
+if not options.model.with_suffix(".json").is_file():
+    parser.error(f"{options.model} has no model: run train.py first")
 labels = (options.model / "1" / "labels.txt").read_text().splitlines()
 rule = json.loads(options.model.with_suffix(".json").read_text())
 
-with FleetClient(options.proxy) as fleet:
-    for session in recorded["sessions"]:
-        if options.run and session["run"] not in options.run:
-            continue
-        keys = [recorded["keys"][key] for key in session["keys"]]
-        found = [f"{key} is unknown" for key in dict.fromkeys(keys) if key not in labels]
-        events = [key for key in keys if key in labels]
-        numbers = [0] * rule["length"] + [labels.index(key) for key in events]
-        rows = ({"window": numbers[place : place + rule["length"]]} for place in range(len(events)))
-        for place, answer in enumerate(fleet.predict_rows(rows, top=rule["g"])):
-            expected = [prediction.label for prediction in answer.predictions]
-            if events[place] not in expected:
-                after = events[place - 1] if place else "the beginning"
-                found.append(f"{events[place]} is not expected, after {after}")
-        more = f"; {len(found) - SHOWN} more" if found[SHOWN:] else ""
-        print(f"fleet {session['run']}, {session['action']}: {'; '.join(found[:SHOWN]) or 'as usual'}{more}")
+
+def findings(fleet: FleetClient, keys: list[str]) -> Iterator[str]:
+    """What is not as usual in a session."""
+    yield from (f"{key} is unknown" for key in dict.fromkeys(keys) if key not in labels)
+    events = [key for key in keys if key in labels]
+    numbers = [0] * rule["length"] + [labels.index(key) for key in events]
+    rows = ({"window": numbers[place : place + rule["length"]]} for place in range(len(events)))
+    for place, answer in enumerate(fleet.predict_rows(rows, top=rule["g"])):
+        if events[place] not in [prediction.label for prediction in answer.predictions]:
+            yield f"{events[place]} is not expected, after {events[place - 1] if place else 'the beginning'}"
+
+
+try:
+    with FleetClient(options.proxy) as fleet:
+        for session in recorded["sessions"]:
+            if options.run and session["run"] not in options.run:
+                continue
+            found = list(findings(fleet, [recorded["keys"][key] for key in session["keys"]]))
+            more = f"; {len(found) - SHOWN} more" if found[SHOWN:] else ""
+            print(
+                f"fleet {session['run']}, {session['action']}: {'; '.join(found[:SHOWN]) or 'as usual'}{more}"
+            )
+except FleetError as error:
+    sys.exit(f"{options.proxy} does not answer as the model of train.py: {error}")

@@ -215,7 +215,7 @@ parser.add_argument("--episodes", type=int, default=14, help="sessions of each f
 parser.add_argument("--together", type=int, default=5, help="fleets at a time")
 parser.add_argument("--output", type=Path, default=Path("models", "sessions.json"))
 options = parser.parse_args()
-options.output.parent.mkdir(exist_ok=True)
+options.output.parent.mkdir(parents=True, exist_ok=True)
 with ThreadPoolExecutor(options.together) as pool:
     runs = [
         pool.submit(record, number, number >= options.normal, options.episodes)
@@ -227,3 +227,5 @@ lines = ",\n".join(
     json.dumps(asdict(session) | {"keys": [keys.index(key) for key in session.keys]}) for session in found
 )
 options.output.write_text(f'{{"keys": {json.dumps(keys)},\n"sessions": [\n{lines}]}}\n')
+if len(found) < len(runs) * options.episodes:
+    sys.exit(f"{len(runs) * options.episodes - len(found)} sessions are missing: a fleet was given up")
