@@ -87,10 +87,10 @@ def same_pictures(alike: Alike, sketches: npt.NDArray[np.uint8], known: npt.NDAr
     flat = _standardized(sketches.reshape(len(sketches), SKETCH_SIDE**2).astype(np.float32))
     found = np.zeros(len(pairs), dtype=np.bool_)
     for start in range(0, len(pairs), _DIRECT):
-        piece = slice(start, start + _DIRECT)
-        one, other = flat[pairs[piece, 0]], flat[pairs[piece, 1]]
+        part = slice(start, start + _DIRECT)
+        one, other = flat[pairs[part, 0]], flat[pairs[part, 1]]
         fits = np.einsum("pd,pd->p", one, other)
-        found[piece] = _are_same(fits, _difference(one, other), cosines[piece], _LARGEST_DIFFERENCE)
+        found[part] = _are_same(fits, _difference(one, other), cosines[part], _LARGEST_DIFFERENCE)
     full = (_blank(sketches) <= _MOST_BLANK)[pairs].all(axis=1)
     rest = np.flatnonzero(~found & full & (cosines >= _LEAST_SUM - 1))
     rest = rest[np.argsort(-cosines[rest], kind="stable")][:_MOST_FITTED]
@@ -113,7 +113,7 @@ def _blank(sketches: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     darkest, lightest = cells.min(axis=1, keepdims=True), cells.max(axis=1, keepdims=True)
     near = _BLANK * (lightest - darkest)
     shares = (cells <= darkest + near).mean(axis=1), (cells >= lightest - near).mean(axis=1)
-    return np.maximum(*shares)
+    return np.asarray(np.maximum(*shares), dtype=np.float64)
 
 
 def _difference(one: _Floats, other: _Floats) -> _Floats:
