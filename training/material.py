@@ -67,7 +67,8 @@ def training_material(root: Path, embedded: EmbeddedPhotos, plan: SplitPlan) -> 
 
 def warnings_of(found: FoundPhotos, material: Material, damaged: int) -> Iterator[str]:
     """What the user should know, a line each. `damaged` is the number of vectors that were made again."""
-    if lost := [each for each in found.classes if each not in material.classes]:
+    unread = [each for each in found.classes if each not in material.classes]
+    if lost := sorted([*found.empty, *unread]):
         yield f"the model does not know {_named(lost)}: no file there can be read as a photograph"
     sizes = np.bincount(material.columns)
     few = [

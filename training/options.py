@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,13 +30,18 @@ class ModelFolderOptions:
         """Raise CannotRetrainError for a name or a place that can't be."""
         if not _NAME.fullmatch(self.name) or self.name.endswith(_UNFINISHED):
             raise CannotRetrainError(
-                f"--name {self.name!r}: use letters, digits, '.', '_' and '-', with a letter or digit first"
+                f"--name {self.name!r}: use letters, digits, '.', '_' and '-', with a letter or digit first, "
+                "100 at most"
             )
         if self.models.resolve().is_relative_to(photos.resolve()):
             raise CannotRetrainError(
                 f"--models {self.models}: lies in the folder of the photographs, where it would be a class: "
                 "choose another folder"
             )
+        # Asked now, not after an hour of work: whether a folder could be made there.
+        there = next(each for each in (self.model, *self.model.parents) if os.path.exists(each))  # noqa: PTH110
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise CannotRetrainError(f"{there}: is no folder that can be written to: choose another --models")
 
     @property
     def model(self) -> Path:
@@ -83,7 +90,7 @@ class SplitOptions:
 
     def shares(self) -> Shares:
         """The shares from 0 to 1. Raises CannotRetrainError where nothing is left to train with."""
-        if self.validation + self.test >= _PERCENT:
+        if not self.validation + self.test < _PERCENT:  # not a number is none of it, too
             raise CannotRetrainError("--validation and --test: together they have to be less than 100")
         return Shares(self.validation / _PERCENT, self.test / _PERCENT)
 
@@ -108,3 +115,10 @@ class RetrainOptions:
     vectors: BackboneOptions = field(metadata={OPTIONS: BackboneOptions})
     fleet: EmbeddingFleetOptions = field(metadata={OPTIONS: EmbeddingFleetOptions})
     split: SplitOptions = field(metadata={OPTIONS: SplitOptions})
+
+    def check(self, photos: Path) -> None:
+        """Raise CannotRetrainError for what can't be."""
+        if self.min_confidence is not None and math.isnan(self.min_confidence):
+            raise CannotRetrainError("--min-confidence nan: give a number between 0 and 1")
+        self.target.check(photos)
+        self.fleet.check()

@@ -38,12 +38,13 @@ class PhotoFile:
 
 @dataclass(frozen=True, slots=True)
 class FoundPhotos:
-    """What a folder has. `classes` are sorted; each has a file at least."""
+    """What a folder has. `classes` are sorted; each has a file at least. `empty` are folders without one."""
 
     root: Path
     classes: tuple[str, ...]
     files: tuple[PhotoFile, ...]
     passed_over: tuple[PassedOver, ...]
+    empty: tuple[str, ...] = ()
 
     def read(self, name: str) -> bytes:
         """The bytes of a file by its name. Raises OSError, also for one that is too large, or no file now."""
@@ -67,9 +68,10 @@ def find_photos(root: Path) -> FoundPhotos:
     passed_over: list[PassedOver] = []
     files: list[PhotoFile] = []
     classes: list[str] = []
+    empty: list[str] = []
     for entry in _entries(root):
-        if not (root / entry.name).is_dir():
-            passed_over.append(PassedOver(entry.name, "it lies in no folder of a class"))
+        if reason := _no_folder(root / entry.name):
+            passed_over.append(PassedOver(entry.name, reason))
             continue
         if len(classes) == MOST_CLASSES:
             raise CannotRetrainError(
@@ -86,9 +88,10 @@ def find_photos(root: Path) -> FoundPhotos:
         if len(files) > before:
             classes.append(entry.name)
         else:
-            passed_over.append(PassedOver(entry.name, "the folder has no files, so it is no class"))
+            empty.append(entry.name)
+            passed_over.append(PassedOver(entry.name, "no files were found there, so it is no class"))
     check_classes(root, classes)
-    return FoundPhotos(root, tuple(classes), tuple(files), tuple(passed_over))
+    return FoundPhotos(root, tuple(classes), tuple(files), tuple(passed_over), tuple(empty))
 
 
 def check_classes(root: Path, classes: Sequence[str], which: str = "") -> None:
@@ -108,6 +111,14 @@ def _unusable(facts: os.stat_result) -> str:
     if not stat.S_ISREG(facts.st_mode):
         return "it is no regular file"
     return _TOO_LARGE if facts.st_size > MAX_BODY_BYTES else ""
+
+
+def _no_folder(path: Path) -> str:
+    """Why a path is no folder of a class; empty if it is one."""
+    try:
+        return "" if stat.S_ISDIR(path.stat().st_mode) else "it lies in no folder of a class"
+    except OSError as error:  # such as a link to where nobody may look
+        return f"cannot be read: {error.strerror}"
 
 
 def _check_label(root: Path, name: str) -> None:

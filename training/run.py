@@ -65,8 +65,7 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
     Raises CannotRetrainError, ModelError and RetrainFailedError.
     """
     began_s = time.monotonic()
-    options.target.check(root)
-    options.fleet.check()
+    options.check(root)
     plan = SplitPlan(options.split.shares(), options.split.pattern())
     watcher.step("looking for photographs")
     found = find_photos(root)

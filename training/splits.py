@@ -48,9 +48,9 @@ def unit_of(name: str, digest: str, group_by: re.Pattern[str] | None) -> str:
     group. Without one, names with `_nohash_` are grouped.
     """
     found = (group_by or NOHASH).search(name)
-    if found is None:
-        return digest
-    return f"group {found[1] if found.re.groups else found[0]}"
+    # An empty group, as of 'x*', is none: it would have all photographs.
+    group = found and (found[1] if found.re.groups else found[0])
+    return f"group {group}" if group else digest
 
 
 def split_photos(photos: Sequence[SplitPhoto], shares: Shares) -> list[Split]:

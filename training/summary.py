@@ -48,7 +48,7 @@ def _next_steps(made: Retrained) -> Iterator[str]:
     yield f"serve      tfleet up --models {printable(str(models))}"
     yield f"ask        curl -F data=@photo.jpg localhost:{PROXY_PORT}/models/{name}"
     if version > 1:
-        yield f"roll out   tfleet rollout {name} {version} --percent 10"
+        yield f"roll out   tfleet rollout {name} {version} --percent 10 --wait"
 
 
 def _accuracy(share: Share) -> str:

@@ -73,13 +73,16 @@ def test_what_is_no_photograph_is_told(tmp_path: Path) -> None:
     os.mkfifo(root / "a" / "pipe")
     (root / "a" / "broken").symlink_to(root / "nothing")
     (root / "empty").mkdir()
+    (root / "link").symlink_to("n" * 300)
     with (root / "b" / "huge").open("wb") as huge:
         huge.truncate(MAX_BODY_BYTES + 1)
     found = find_photos(root)
     assert [each.name for each in found.files] == ["a/1.jpg", "b/1.jpg"]
+    assert found.empty == ("empty",)
     assert {each.path: each.reason for each in found.passed_over} == {
         "notes.txt": "it lies in no folder of a class",
-        "empty": "the folder has no files, so it is no class",
+        "empty": "no files were found there, so it is no class",
+        "link": "cannot be read: File name too long",
         "a/pipe": "it is no regular file",
         "a/broken": "cannot be read: No such file or directory",
         "b/huge": f"the file has more than the {MAX_BODY_BYTES:,} bytes that an image may have",

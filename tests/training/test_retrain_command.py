@@ -104,7 +104,7 @@ def test_the_summary_says_what_to_do_next(retrain: Retrain, tmp_path: Path) -> N
     assert lines["copies"].endswith("photographs are there more than once")
     assert lines["serve"] == f"tfleet up --models {tmp_path}/models"
     assert lines["ask"].endswith("/models/shapes")
-    assert "tfleet rollout shapes 2 --percent 10" in done.stdout
+    assert "tfleet rollout shapes 2 --percent 10 --wait" in done.stdout
     assert "get an answer" in lines["confident"]
     assert (tmp_path / "models/shapes/2/labels.txt").read_text() == "lines\nround\nunknown\n"
     accuracy = _report(tmp_path / "models/shapes/2")["evaluation"]["accuracy"]
@@ -117,6 +117,9 @@ def test_the_summary_says_what_to_do_next(retrain: Retrain, tmp_path: Path) -> N
         (["--name", "a/b"], "--name 'a/b': use letters, digits"),
         (["--name", "m", "--models", "photos/models"], "lies in the folder of the photographs"),
         (["--name", "m", "--validation", "60", "--test", "40"], "they have to be less than 100"),
+        (["--name", "m", "--models", "iris/1/graph.pb/m"], "is no folder that can be written to"),
+        (["--name", "m", "--validation", "nan"], "they have to be less than 100"),
+        (["--name", "m", "--min-confidence", "nan"], "give a number between 0 and 1"),
         (["--name", "m", "--group-by", "("], "is no regular expression"),
         (["--name", "m", "--min-confidence", "0.5"], "has a class called unknown"),
         (["--name", "m", "--backbone", "iris"], "nothing says which of its tensors has a vector"),
@@ -136,9 +139,10 @@ def test_a_class_without_a_readable_photograph_is_told(retrain: Retrain, tmp_pat
     root = draw_photos(tmp_path / "photos", {"round": ("ellipse", 3), "lines": ("stripes", 3)})
     (root / "texts").mkdir()
     (root / "texts" / "a.jpg").write_text("no photograph")
+    (root / "empty").mkdir()
     done = retrain(root, "--name", "m", "--json")
     assert done.returncode == 0
-    assert "the model does not know texts: no file there can be read as a photograph" in done.stderr
+    assert "the model does not know empty, texts: no file there can be read as a photograph" in done.stderr
     assert json.loads(done.stdout)["classes"] == ["lines", "round"]
     shutil.rmtree(root / "round")
     done = retrain(root, "--name", "m")

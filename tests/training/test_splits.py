@@ -84,6 +84,8 @@ def test_groups_stay_whole_and_training_is_never_empty(
         ("roses/cam1_7.jpg", r"/(cam\d+)_", "group cam1"),
         ("roses/other.jpg", r"cam\d+", "digest"),
         ("roses/bush_nohash_1.jpg", r"cam\d+", "digest"),
+        ("roses/cam1_7.jpg", r"x*", "digest"),
+        ("roses/cam1_7.jpg", r"(dog\d+)|cam", "digest"),
     ],
 )
 def test_names_say_which_belong_together(name: str, pattern: str | None, unit: str) -> None:
