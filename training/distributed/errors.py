@@ -19,3 +19,7 @@ class StoppedError(Exception):
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(f"stopped by {number.name}")
         self.number = number
+
+
+class DisagreementError(Exception):
+    """The processes of a run do not do the same: what they compute together would mean nothing."""

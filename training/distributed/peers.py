@@ -13,6 +13,7 @@ import numpy as np
 from jax._src.distributed import global_state as _state
 from jax._src.lib import _jax
 
+from tfleet.training.distributed.errors import DisagreementError
 from tfleet.training.distributed.rank_job import HEARTBEAT_TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 
 # Processes go in step, but for what one does alone: process 0 saves.
 _WAIT_MS: Final = 3_600_000
-
-
-class DisagreementError(Exception):
-    """The processes do not do the same: what they compute together would mean nothing."""
 
 
 class Peers:
