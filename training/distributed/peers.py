@@ -67,7 +67,7 @@ class Peers:
     def saw_batch(self, batch: np.ndarray[Any, Any]) -> None:
         """Check now and then that all processes have read the same batches: after 1, 2, 4, 8... of them."""
         self._batches += 1
-        self._digest = zlib.crc32(np.ascontiguousarray(batch).view(np.uint8).data, self._digest)
+        self._digest = zlib.crc32(np.ascontiguousarray(batch).reshape(-1).view(np.uint8).data, self._digest)
         if self._batches & (self._batches - 1) == 0:
             self.agree(
                 f"batch {self._batches}",
