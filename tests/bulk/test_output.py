@@ -142,6 +142,18 @@ def test_a_part_that_is_none_is_refused(folder: OutputFolder, content: bytes | N
         folder.open(PLAN, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("plan", "index"), [(PLAN, 1), (replace(PLAN, model={"name": "m", "sha256": "9"}), 0)]
+)
+def test_a_part_of_another_run_or_place_is_refused(folder: OutputFolder, plan: RunPlan, index: int) -> None:
+    folder.open(PLAN, resume=False)
+    part = folder.write(plan, index, TABLE, (InputPlace(), InputPlace(0, 3)), TALLY)
+    folder.close()
+    (folder.path / part.name).rename(folder.path / "part-00000.parquet")
+    with pytest.raises(CannotScoreError, match=r"part-00000.parquet: belongs to another run"):
+        folder.open(PLAN, resume=True)
+
+
 def test_a_gap_between_parts_is_refused(folder: OutputFolder) -> None:
     folder.open(PLAN, resume=False)
     for index in range(3):

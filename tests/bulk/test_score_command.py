@@ -17,6 +17,7 @@ from tests.bulk.conftest import COLUMNS, IRIS, Scored, flowers, score_argv
 from tests.support.environment import users_environment
 from tests.support.graphs import write_model
 from tests.support.photos import PHOTOS as BY_NAME
+from tests.support.tensor_models import write_arithmetic
 from tfleet.worker.inference.open_model import load_model
 from tfleet.worker.model.find import find_model
 from tfleet.worker.model.tensorflow import tf
@@ -243,6 +244,29 @@ def test_outputs_of_any_size_fill_no_part(score: Score, tmp_path: Path) -> None:
     # A part is full with 1/64 of the memory, and ends with a piece of a quarter of that.
     assert max(counts) * 80_000 <= 10**9 // 64 * 1.25
     assert pq.read_table(tmp_path / "out" / "part-00000.parquet")["zeros"][0].as_py() == [0.0] * 20_000
+
+
+_GROWING = """
+def grow(outputs):
+    if 1000.0 in outputs["sum"]:
+        with open("rows.csv", "a") as rows:
+            rows.write("1,1\\n")
+    return {"sum": outputs["sum"]}
+"""
+
+
+def test_a_file_that_grows_meanwhile_ends_the_run(score: Score, tmp_path: Path) -> None:
+    model = write_arithmetic(tmp_path / "m" / "1")
+    (model / "post.py").write_text(_GROWING)
+    (model / "model.toml").write_text('[output]\nfunction = "post.py:grow"\n')
+    (tmp_path / "rows.csv").write_text("a,b\n500,500\n")
+    done = score("rows.csv", "-o", "out", "--model", model, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith(  # TensorFlow may say something of the processor before
+        "tfleet score: rows.csv: has changed since the run began: begin again in another folder; only with "
+        "the file as it was, --resume goes on\n"
+    )
+    assert list((tmp_path / "out").glob("part-*")) == []
 
 
 def test_images_and_rows_are_not_mixed_up(score: Score, tmp_path: Path) -> None:

@@ -176,6 +176,11 @@ def test_a_file_that_the_system_cannot_read_may_be_finished(source: Any) -> None
     assert not isinstance(caught.value, BrokenInputError)
 
 
+def test_a_row_longer_than_the_memory_allows_ends_the_run(source: Any) -> None:
+    with pytest.raises(BrokenInputError, match=r"a row after byte 3 has more than 2000000 bytes: .*--memory"):
+        pieces(source("id\n" + "x" * 4_000_000 + "\n1\n"))
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(source: Any) -> None:
     assert source(b"\xef\xbb\xbfx,n\n1,2\n").columns == ("x", "n")
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tfleet.bulk.errors import CannotScoreError
+from tfleet.bulk.errors import BrokenInputError, CannotScoreError
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.json_lines import JsonLinesSource
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
@@ -28,10 +29,14 @@ def source(tmp_path: Path) -> Any:
     def make(*lines: Any, all_fields: bool = True) -> JsonLinesSource:
         texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
         (tmp_path / "rows.jsonl").write_text("\n".join(texts))
-        file = InputFile(str(tmp_path / "rows.jsonl"))
-        return JsonLinesSource(file, 0, PieceLimits(1000, 10**6), INFOS, LISTS, all_fields=all_fields)
+        return opened(tmp_path / "rows.jsonl", all_fields=all_fields)
 
     return make
+
+
+def opened(path: Path, *, all_fields: bool = True) -> JsonLinesSource:
+    file = InputFile(str(path))
+    return JsonLinesSource(file, 0, PieceLimits(1000, 10**6), INFOS, LISTS, all_fields=all_fields)
 
 
 def pieces(source: JsonLinesSource, start: InputPlace | None = None) -> list[Piece]:
@@ -146,3 +151,18 @@ def test_a_byte_order_mark_is_no_part_of_a_line(source: Any) -> None:
 def test_a_first_line_without_an_end_is_refused(source: Any) -> None:
     with pytest.raises(CannotScoreError, match="a row after byte 0 has more than 2000000 bytes"):
         source('{"x": "' + "y" * 3_000_000)
+
+
+def test_a_row_longer_than_the_memory_allows_ends_the_run(source: Any) -> None:
+    long = source({"id": 1}, *[{"id": 1}] * 200_000, {"id": "x" * 4_000_000})
+    with pytest.raises(BrokenInputError, match=r"a row after byte \d+ has more than 2000000 bytes: --memory"):
+        pieces(long)
+
+
+def test_a_compressed_file_that_breaks_off_cannot_be_finished(tmp_path: Path) -> None:
+    lines = b"".join(b'{"id": %d}\n' % (number * 7919 % 10_000_019) for number in range(200_000))
+    whole = gzip.compress(lines)
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(whole[: len(whole) * 9 // 10])
+    with pytest.raises(BrokenInputError, match="cannot be decompressed to its end"):
+        pieces(opened(path))
