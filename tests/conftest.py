@@ -6,7 +6,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +30,13 @@ hypothesis.settings.load_profile("tfleet")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """With `-m 'not process and ...'`, files and folders with nothing but such tests are not even imported:
-    TensorFlow alone takes seconds.
+    """With `-m 'not process and ...'`, files and folders with nothing but such tests are not even imported,
+    and with `-m 'fleet or clone'` only files with such tests: TensorFlow alone takes seconds.
     """
     expression = config.option.markexpr
+    if re.fullmatch(r"\w+( or \w+)*", expression):
+        wanted = expression.split(" or ")
+        return None if collection_path.is_dir() or _may_have(collection_path, wanted) else True
     left_out = set() if " or " in expression else set(re.findall(r"\bnot (\w+)", expression))
     if collection_path.is_dir():
         marks = {collection_path.name} if collection_path.parent == Path(__file__).parent else set()
@@ -42,10 +45,23 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if marks & left_out else None
 
 
+def _may_have(test_file: Path, marks: Iterable[str]) -> bool:
+    """Whether the file names one of the marks, or lies in a folder whose tests all get it.
+
+    `process` is also given by what a test takes as parameters, so any file may have it.
+    """
+    folders = test_file.relative_to(Path(__file__).parent).parts
+    return any(mark == "process" or mark in folders or f"mark.{mark}" in _text(test_file) for mark in marks)
+
+
 def _file_marks(test_file: Path) -> set[str]:
     """What a test file marks all of its tests with."""
-    found = _FILE_MARKS.search(test_file.read_text())
+    found = _FILE_MARKS.search(_text(test_file))
     return set(re.findall(r"\bpytest\.mark\.(\w+)", found[0])) if found else set()
+
+
+def _text(test_file: Path) -> str:
+    return test_file.read_text() if test_file.suffix == ".py" else ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

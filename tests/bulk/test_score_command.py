@@ -260,7 +260,7 @@ def test_a_file_that_grows_meanwhile_ends_the_run(score: Score, tmp_path: Path) 
     (model / "post.py").write_text(_GROWING)
     (model / "model.toml").write_text('[output]\nfunction = "post.py:grow"\n')
     (tmp_path / "rows.csv").write_text("a,b\n500,500\n")
-    done = score("rows.csv", "-o", "out", "--model", model, cwd=tmp_path)
+    done = score("rows.csv", "-o", "out", "--model", model, "--trust", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.endswith(  # TensorFlow may say something of the processor before
         "tfleet score: rows.csv: has changed since the run began: begin again in another folder; only with "
