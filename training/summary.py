@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Final
 
+from tfleet.client.text import count
 from tfleet.contract.names import PROXY_PORT
 from tfleet.runtime.printable import printable
 from tfleet.training.report import PAGE
@@ -30,9 +31,9 @@ def summary_lines(made: Retrained, *, serves: bool) -> Iterator[str]:
         kept = results.evaluation.confident
         yield f"confident  {_part(kept.answered)} get an answer, of which {_part(kept.right)} are right"
     if results.mislabels is not None and results.mislabels.total:
-        yield f"labels     {results.mislabels.total:,} photographs are probably in the wrong folder"
+        yield f"labels     {count(results.mislabels.total, 'photograph')} probably in the wrong folder"
     if results.duplicates is not None and results.duplicates.total:
-        yield f"copies     {results.duplicates.total:,} photographs are there more than once"
+        yield f"copies     {count(results.duplicates.total, 'picture')} in several files"
     times = results.run.times
     yield (
         f"time       {times.seconds:.1f} s: {times.vectors_seconds:.1f} s for {times.new_vectors:,} new "

@@ -21,7 +21,7 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from tfleet.training.errors import RetrainFailedError
+from tfleet.training.errors import CannotRetrainError, RetrainFailedError
 
 Vector = npt.NDArray[np.float16]
 DIGEST_BYTES: Final = 32
@@ -48,7 +48,10 @@ class VectorCache:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise _failed(self.path, error) from error
+            raise CannotRetrainError(
+                f"{self.path}: the vectors cannot be kept there: {error.strerror}; give another folder with "
+                "--cache"
+            ) from error
         try:
             with _locked(self._file):
                 self._read()
@@ -156,6 +159,4 @@ def _locked(file: int) -> Iterator[None]:
 
 
 def _failed(path: Path, error: OSError) -> RetrainFailedError:
-    return RetrainFailedError(
-        f"{path}: the vectors cannot be kept there: {error.strerror}; give another folder with --cache"
-    )
+    return RetrainFailedError(f"{path}: the vectors cannot be kept there: {error.strerror}")

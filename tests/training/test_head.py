@@ -65,6 +65,14 @@ def test_labels_of_the_test_change_nothing() -> None:
     assert np.array_equal(other.head.weights, one.head.weights)
 
 
+def test_classes_that_are_far_apart_get_no_weak_penalty() -> None:
+    """Each weaker penalty would validate a little better, and make the head sure of anything."""
+    classes = np.arange(80) % 2
+    vectors = (np.random.default_rng(5).normal(size=(80, 20)) + 8 * classes[:, None]).astype(np.float16)
+    splits = [_PARTS[row // 2 % len(_PARTS)] for row in range(80)]
+    assert HeadTrainer(vectors, classes, 2).train(splits).l2 >= 1e-3
+
+
 def test_nothing_to_validate_with_is_no_error() -> None:
     vectors = np.eye(4, dtype=np.float16)[[0, 1, 2]]
     found = HeadTrainer(vectors, np.arange(3), 3).train([Split.TRAIN] * 3)

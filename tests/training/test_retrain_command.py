@@ -101,7 +101,7 @@ def test_the_summary_says_what_to_do_next(retrain: Retrain, tmp_path: Path) -> N
         for group in _report(tmp_path / "models/shapes/2")["duplicates"]["listed"]
     ]
     assert any({"lines/copy.jpg", "round/3.jpg"} <= group for group in groups)
-    assert lines["copies"].endswith("photographs are there more than once")
+    assert lines["copies"].endswith("in several files")
     assert lines["serve"] == f"tfleet up --models {tmp_path}/models"
     assert lines["ask"].endswith("/models/shapes")
     assert "tfleet rollout shapes 2 --percent 10 --wait" in done.stdout
@@ -116,6 +116,7 @@ def test_the_summary_says_what_to_do_next(retrain: Retrain, tmp_path: Path) -> N
     [
         (["--name", "a/b"], "--name 'a/b': use letters, digits"),
         (["--name", "m", "--models", "photos/models"], "lies in the folder of the photographs"),
+        (["--name", "m", "--models", "iris/1/graph.pb/models"], "is no folder that can be written to"),
         (["--name", "m", "--validation", "60", "--test", "40"], "they have to be less than 100"),
         (["--name", "m", "--models", "iris/1/graph.pb/m"], "is no folder that can be written to"),
         (["--name", "m", "--validation", "nan"], "they have to be less than 100"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfleet.training.errors import RetrainFailedError
+from tfleet.training.errors import CannotRetrainError
 from tfleet.training.vector_cache import Vector, VectorCache
 
 
@@ -85,5 +85,5 @@ def test_two_runs_add_to_one_file(tmp_path: Path) -> None:
 
 def test_a_folder_that_takes_no_files_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RetrainFailedError, match="give another folder with --cache"):
+    with pytest.raises(CannotRetrainError, match="give another folder with --cache"):
         VectorCache(tmp_path / "file", "model", 8)
