@@ -91,16 +91,17 @@ def measure_photographs(folder: Path, photographs: int, rounds: int) -> PhotoFig
         for number in range(rounds):
             worker.settle()
             around.look()
-            before = _load(worker, forms)
+            before = worker_load(worker, forms)
             worker.sleep()
             ours = score(folder / "photographs", "-o", folder / str(number), *_MODEL)
             worker.wake()
-            found.append(PhotoRound(before, ours, _load(worker, forms)))
+            found.append(PhotoRound(before, ours, worker_load(worker, forms)))
     mean = sum(name.stat().st_size for name in names) / len(names)
     return PhotoFigures(photographs, mean, start.process.cpu_s, found, around)
 
 
-def _load(worker: Server, forms: list[Form]) -> Load:
+def worker_load(worker: Server, forms: list[Form]) -> Load:
+    """Send these images for some seconds, and count."""
     used_s, classified = worker.cpu_s(), _classified(worker)
     found = wrk.load_many(worker.url, forms, CONNECTIONS, LOAD_S)
     worker.settle()

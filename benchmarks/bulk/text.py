@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from benchmarks.report.bar import Bar
@@ -55,9 +55,14 @@ def bar_lines(bars: Sequence[Bar]) -> list[str]:
     return lines
 
 
-def with_section(page: str, name: str, lines: Sequence[str]) -> str:
-    """The page with this section, new or instead of the one that it had; the others stay as they are."""
+def with_section(
+    page: str, name: str, lines: Sequence[str], titles: Mapping[str, str] = TITLES, head: str = HEAD
+) -> str:
+    """The page with this section, new or instead of the one that it had; the others stay as they are.
+
+    `titles` are those of the page's sections, in their order, and `head` is what stands before them.
+    """
     sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)*)", page, re.MULTILINE))
-    sections[TITLES[name]] = "\n" + "\n".join(lines).strip() + "\n"
-    ordered = [title for title in TITLES.values() if title in sections]
-    return HEAD + "".join(f"\n## {title}\n\n{sections[title].strip()}\n" for title in ordered)
+    sections[titles[name]] = "\n" + "\n".join(lines).strip() + "\n"
+    ordered = [title for title in titles.values() if title in sections]
+    return head + "".join(f"\n## {title}\n\n{sections[title].strip()}\n" for title in ordered)
