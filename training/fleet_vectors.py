@@ -19,7 +19,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from tfleet.client.async_client import AsyncFleetClient
-from tfleet.client.errors import BadImageError, TryLaterError, UnexpectedAnswerError
+from tfleet.client.errors import (
+    BadImageError,
+    FleetError,
+    FleetUnavailableError,
+    TryLaterError,
+    UnexpectedAnswerError,
+)
 from tfleet.client.images.pixels import png_of_array
 from tfleet.client.sync_client import LoopThread
 from tfleet.training.errors import CannotRetrainError, RetrainFailedError
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
 PATIENCE_S: Final = 300.0
 CONCURRENCY: Final = 32
 """Requests at a time: enough for a few workers. The fleet says itself when it is too much."""
+_FIRST_PATIENCE_S: Final = 10.0
 _PAUSE_S: Final = 1.0
 _GREY: Final = (64, 64, 3)
 
@@ -132,6 +139,7 @@ class _Asking:
         self._loop = loop
         self._pauses = pauses
         self._ended = threading.Event()
+        self._reached = False
         self._free_at_s = pauses.clock()
         """Until then nothing is sent: a busy fleet needs rest from all threads."""
 
@@ -147,7 +155,7 @@ class _Asking:
         Raises RetrainFailedError, and UnexpectedAnswerError for what can't get better.
         """
         clock = self._pauses.clock
-        until_s = clock() + self._pauses.patience_s
+        began_s = clock()
         while True:
             self._rest(self._free_at_s - clock())
             if self._ended.is_set():
@@ -155,6 +163,7 @@ class _Asking:
             outcome = self._loop.run(lambda: self._client.vector_outcome(photo))
             error = outcome.error
             if outcome.embedding is not None:
+                self._reached = True
                 return outcome.embedding
             if isinstance(error, BadImageError):
                 return str(error)
@@ -163,9 +172,15 @@ class _Asking:
                 raise error
             asked_s = error.retry_after_s if isinstance(error, TryLaterError) else None
             free_at_s = clock() + (_PAUSE_S if asked_s is None else asked_s)
-            if free_at_s > until_s:
+            if free_at_s > began_s + self._patience_s(error):
                 raise RetrainFailedError(f"the fleet does not answer: {error}") from error
             self._free_at_s = max(self._free_at_s, free_at_s)
+
+    def _patience_s(self, error: FleetError) -> float:
+        """How long an error is waited for. An address where nobody ever answered is likely a wrong one."""
+        if isinstance(error, FleetUnavailableError) and error.status is None and not self._reached:
+            return min(_FIRST_PATIENCE_S, self._pauses.patience_s)
+        return self._pauses.patience_s
 
     def end(self) -> None:
         """End pauses, calls and connections."""

@@ -172,3 +172,11 @@ def test_closing_ends_pauses(spec: ModelSpec, fleet: Fleet) -> None:
         embedder.close()
         with pytest.raises(RetrainFailedError, match="closed"):
             waiting.result(timeout=20)
+
+
+def test_an_address_where_nobody_is_ends_the_run_soon(spec: ModelSpec, fleet: Fleet) -> None:
+    fleet.failures = [FleetUnavailableError("nobody is there", status=None) for _ in range(100)]
+    clock = Clock()
+    with pytest.raises(RetrainFailedError, match="nobody is there"):
+        FleetEmbedder.connect(fleet, spec, clock.pauses(300.0))  # type: ignore[arg-type] # it stands in for a client
+    assert clock.now_s <= 10
