@@ -84,7 +84,7 @@ def _of_figures(evaluation: Evaluation) -> Iterator[Advice]:
                 "It is not certain that the model does better than one that always gives the largest class."
             ),
         )
-    elif high - low > _WIDE:
+    elif evaluation.accuracy.total and high - low > _WIDE:
         yield Advice(
             joined("Add photographs before you compare this model with another."),
             joined(f"A test of {evaluation.accuracy.total:,} photographs is too small for a finer figure."),

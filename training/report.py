@@ -98,9 +98,12 @@ def _facts(results: Results) -> Markup:
     accuracy = evaluation.accuracy
     tiles = [
         _tile(percent(accuracy), _accuracy_note(accuracy)),
-        _tile(percent(evaluation.majority), "would be right by always giving the largest class"),
         _tile(f"{len(results.photos):,}", f"photographs of {len(evaluation.classes):,} classes"),
     ]
+    if accuracy.total:
+        tiles.insert(
+            1, _tile(percent(evaluation.majority), "would be right by always giving the largest class")
+        )
     if (confident := evaluation.confident) is not None:
         least = f"{confident.min_confidence:g}"
         tiles.append(

@@ -162,6 +162,7 @@ def test_a_run_without_tests_has_a_report() -> None:
     )
     page = report_page(replace(results, evaluation=nothing), {})
     assert "the test has no photographs" in page
+    assert "largest class" not in page
     assert "none in the test" in page
 
 
