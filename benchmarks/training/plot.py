@@ -32,8 +32,8 @@ def plot(found: Drawn, path: Path) -> None:
         known.set_title("Known of the tested, %")
         known.set_ylim(0, 100)
         seconds.set_title("Seconds of CPU of the head")
-        seconds.set_yscale("log")
         for axes in (known, seconds):
             axes.set_xticks(range(len(found)), list(found))
-        known.legend(frameon=False, loc="lower right")
+        handles, labels = known.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
         figure.savefig(path, dpi=110)
