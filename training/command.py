@@ -22,6 +22,7 @@ from tfleet.training.progress import ProgressBars
 from tfleet.training.run import Retrained
 from tfleet.training.run import retrain as run
 from tfleet.training.summary import summary_document, summary_lines
+from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS
 from tfleet.worker.model.cache_folder import cache_folder
 from tfleet.worker.model.errors import ModelError
 
@@ -73,7 +74,7 @@ def _cache(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     type=click.FloatRange(min=0, max=90),
     default=10,
     metavar="PERCENT",
-    help="Share of the photographs that the head's penalty is chosen with.",
+    help="Share of the photographs that the head's penalty is chosen with; one of each class at least.",
 )
 @click.option(
     "--test",
@@ -94,6 +95,14 @@ def _cache(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     "--cpus",
     type=click.IntRange(min=1),
     help="CPUs for the model.  [default: those that affinity and cgroup quota allow]",
+)
+@click.option(
+    "--max-pixels",
+    allow_from_autoenv=False,
+    type=click.IntRange(min=1),
+    default=DEFAULT_MAX_PIXELS,
+    help="Largest photograph, width x height in pixels; larger ones are passed over. Workers have the same "
+    "option.",
 )
 @click.option(
     "--fleet",

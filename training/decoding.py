@@ -24,7 +24,7 @@ from tfleet.worker.image.decode import swaps_sides
 from tfleet.worker.image.formats import read_header
 from tfleet.worker.image.geometry import Geometry
 from tfleet.worker.image.isolated_decode import COMMAND, isolated_decoder
-from tfleet.worker.image.limits import ImageLimits
+from tfleet.worker.image.limits import DEFAULT_MAX_PIXELS, ImageLimits
 from tfleet.worker.image.preprocess import pixels
 
 if TYPE_CHECKING:
@@ -33,10 +33,13 @@ if TYPE_CHECKING:
 
 
 class PhotoDecoder:
-    """Decodes from any thread until it is closed. It begins processes when a costly image comes."""
+    """Decodes from any thread until it is closed. It begins processes when a costly image comes.
 
-    def __init__(self) -> None:
-        self._limits = ImageLimits()
+    `max_pixels` is the largest width times height of an image.
+    """
+
+    def __init__(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        self._limits = ImageLimits(max_pixels)
         limits = self._limits.decoders(usable_cpus(), DEFAULT_DECODE_TIMEOUT_S)
         # Nobody waits for an answer, and a thread that waits for a decoder has nothing else to do.
         limits = dataclasses.replace(

@@ -50,7 +50,7 @@ class Material:
 def training_material(root: Path, embedded: EmbeddedPhotos, plan: SplitPlan) -> Material:
     """Split the photographs. Raises CannotRetrainError where fewer than two classes have one."""
     classes = sorted({each.file.label for each in embedded.photos})
-    check_classes(root, classes, "that can be read")
+    check_classes(root, classes, embedded.passed_over, "that can be read")
     units = tuple(unit_of(each.file.name, each.digest, plan.group_by) for each in embedded.photos)
     placed = [SplitPhoto(each.file.label, unit) for each, unit in zip(embedded.photos, units, strict=True)]
     splits = split_photos(placed, plan.shares)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,9 @@ from tfleet.contract.identifiers import version_of_folder
 
 _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 _TRIES: Final = 100
+UNFINISHED: Final = (".tmp", ".partial")
+"""What ends the names of folders that `tfleet up --models` leaves out."""
+_MAKING: Final = ".making-"
 
 
 def next_version(model: Path) -> int:
@@ -28,11 +33,34 @@ def next_version(model: Path) -> int:
 @contextmanager
 def new_version(model: Path) -> Iterator[Path]:
     """A folder beside the model's versions to make a new one in, which `publish` then renames. What is left
-    of it goes at the end. Raises OSError.
+    of it goes at the end, and what a killed process has left there goes now. Raises OSError.
     """
     model.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".making-", dir=model, ignore_cleanup_errors=True) as work:
-        yield Path(work)
+    with ExitStack() as stack:
+        with _locked(model):  # nobody may take a new folder for an abandoned one before it is locked
+            _remove_abandoned(model)
+            making = tempfile.TemporaryDirectory(prefix=_MAKING, dir=model, ignore_cleanup_errors=True)
+            work = Path(stack.enter_context(making))
+            stack.enter_context(_locked(work))
+        yield work
+
+
+def _remove_abandoned(model: Path) -> None:
+    """Remove the folders in which nobody makes a version any more: a dead process holds no lock."""
+    for folder in model.glob(f"{_MAKING}*"):
+        with suppress(OSError), _locked(folder, fcntl.LOCK_NB):  # another one's, or gone meanwhile
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, how: int = 0) -> Iterator[None]:
+    """Hold a folder alone. Raises OSError."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX | how)
+        yield
+    finally:
+        os.close(opened)
 
 
 def publish(made: Path, model: Path) -> Path:

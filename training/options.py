@@ -12,11 +12,11 @@ from typing import Final
 from tfleet.client.routes.named_model import NamedModel
 from tfleet.discovery.options import OPTIONS
 from tfleet.training.errors import CannotRetrainError
+from tfleet.training.model_versions import UNFINISHED
 from tfleet.training.splits import Shares
 
 _PERCENT: Final = 100
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_UNFINISHED: Final = (".tmp", ".partial")  # which `tfleet up --models` leaves out
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ModelFolderOptions:
 
     def check(self, photos: Path) -> None:
         """Raise CannotRetrainError for a name or a place that can't be."""
-        if not _NAME.fullmatch(self.name) or self.name.endswith(_UNFINISHED):
+        if not _NAME.fullmatch(self.name) or self.name.endswith(UNFINISHED):
             raise CannotRetrainError(
                 f"--name {self.name!r}: use letters, digits, '.', '_' and '-', with a letter or digit first, "
                 "100 at most"
@@ -51,10 +51,11 @@ class ModelFolderOptions:
 
 @dataclass(frozen=True, slots=True)
 class BackboneOptions:
-    """The model that makes vectors, what it runs on, and where vectors are kept."""
+    """The model that makes vectors, what it runs on, the images it takes, and where vectors are kept."""
 
     backbone: Path | None
     cpus: int | None
+    max_pixels: int
     cache: Path
 
 
@@ -121,4 +122,8 @@ class RetrainOptions:
         if self.min_confidence is not None and math.isnan(self.min_confidence):
             raise CannotRetrainError("--min-confidence nan: give a number between 0 and 1")
         self.target.check(photos)
+        if self.vectors.cache.resolve().is_relative_to(photos.resolve()):
+            raise CannotRetrainError(
+                f"--cache {self.vectors.cache}: lies in the folder of the photographs: choose another folder"
+            )
         self.fleet.check()

@@ -90,18 +90,27 @@ def find_photos(root: Path) -> FoundPhotos:
         else:
             empty.append(entry.name)
             passed_over.append(PassedOver(entry.name, "no files were found there, so it is no class"))
-    check_classes(root, classes)
+    check_classes(root, classes, passed_over)
     return FoundPhotos(root, tuple(classes), tuple(files), tuple(passed_over), tuple(empty))
 
 
-def check_classes(root: Path, classes: Sequence[str], which: str = "") -> None:
+def check_classes(
+    root: Path, classes: Sequence[str], passed_over: Sequence[PassedOver], which: str = ""
+) -> None:
     """Raise CannotRetrainError where there are too few classes, of photographs `which`, to tell apart."""
     if len(classes) < _LEAST_CLASSES:
         there = f"only one, {printable(classes[0])}" if classes else "none"
+        why = (
+            f"; passed over were {len(passed_over):,}, first {_named(passed_over[0])}" if passed_over else ""
+        )
         raise CannotRetrainError(
             f"{root}: needs a folder of photographs{which and f' {which}'} for each of two classes at least, "
-            f"and has {there}"
+            f"and has {there}{why}"
         )
+
+
+def _named(one: PassedOver) -> str:
+    return f"{printable(one.path)}: {one.reason}"
 
 
 _TOO_LARGE: Final = f"the file has more than the {MAX_BODY_BYTES:,} bytes that an image may have"

@@ -77,7 +77,7 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
     spec = find_backbone(options.vectors.backbone)
     with ExitStack() as stack:
         watcher.step("loading the model")
-        decoder = stack.enter_context(closing(PhotoDecoder()))
+        decoder = stack.enter_context(closing(PhotoDecoder(options.vectors.max_pixels)))
         local = stack.enter_context(closing(load_embedder(spec, decoder, options.vectors.cpus)))
         embedder = _fleet(options, spec, stack) if options.fleet.fleet else local
         cache = VectorCache(options.vectors.cache, embedder.key, embedder.dimensions)

@@ -36,6 +36,13 @@ def test_a_version_appears_under_its_number(tmp_path: Path) -> None:
     assert [path.name for path in model.iterdir()] == ["1"]
 
 
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".making-old").mkdir()
+    (tmp_path / ".making-old" / "graph.pb").write_bytes(b"half")
+    with new_version(tmp_path) as first, new_version(tmp_path) as second:
+        assert {path.name for path in tmp_path.iterdir()} == {first.name, second.name}
+
+
 def test_nothing_is_left_of_a_version_that_failed(tmp_path: Path) -> None:
     def fail() -> None:
         with new_version(tmp_path) as work:

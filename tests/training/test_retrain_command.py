@@ -116,9 +116,9 @@ def test_the_summary_says_what_to_do_next(retrain: Retrain, tmp_path: Path) -> N
     [
         (["--name", "a/b"], "--name 'a/b': use letters, digits"),
         (["--name", "m", "--models", "photos/models"], "lies in the folder of the photographs"),
+        (["--name", "m", "--cache", "photos/known"], "lies in the folder of the photographs"),
         (["--name", "m", "--models", "iris/1/graph.pb/models"], "is no folder that can be written to"),
         (["--name", "m", "--validation", "60", "--test", "40"], "they have to be less than 100"),
-        (["--name", "m", "--models", "iris/1/graph.pb/m"], "is no folder that can be written to"),
         (["--name", "m", "--validation", "nan"], "they have to be less than 100"),
         (["--name", "m", "--min-confidence", "nan"], "give a number between 0 and 1"),
         (["--name", "m", "--group-by", "("], "is no regular expression"),
@@ -134,6 +134,13 @@ def test_what_can_never_work_is_one_line(
     done = forked.run("retrain", "photos", *options, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     assert message in done.stderr
+
+
+def test_photographs_of_too_many_pixels_are_passed_over(retrain: Retrain, tmp_path: Path) -> None:
+    root = draw_photos(tmp_path / "photos", {"round": ("ellipse", 3), "lines": ("stripes", 3)})
+    done = retrain(root, "--name", "m", "--max-pixels", "100")
+    assert done.returncode == 2
+    assert "--max-pixels allows 100" in done.stderr
 
 
 def test_a_class_without_a_readable_photograph_is_told(retrain: Retrain, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from tfleet.runtime.printable import printable
 from tfleet.training.distributed.errors import CannotTrainError, StoppedError, TrainingFailedError
 from tfleet.training.distributed.options import DEFAULT_PORT, TrainOptions
 from tfleet.training.distributed.run import train as run_training
+from tfleet.training.model_versions import UNFINISHED
 
 if TYPE_CHECKING:
     from tfleet.training.distributed.run import Trained
@@ -38,6 +40,8 @@ def _hosts(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
 def _name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None and (not is_label(value) or not value or "/" in value or value.startswith(".")):
         raise click.BadParameter("it has to be a name of printable ASCII, without a slash or a leading dot")
+    if value is not None and value.endswith(UNFINISHED):
+        raise click.BadParameter(f"it must not end in {' or '.join(UNFINISHED)}: such folders are not served")
     return value
 
 
@@ -177,8 +181,10 @@ def train(script: Path, arguments: tuple[str, ...], as_json: bool, **options: An
 
 
 def _check_usage(given: TrainOptions) -> None:
-    """Refuse options that would have no effect."""
+    """Refuse options that would have no effect, and what is no number."""
     machines = given.machines
+    if math.isnan(machines.join_timeout_s):
+        raise click.UsageError("--join-timeout nan: give a number of seconds")
     if machines.hosts and machines.machines is not None:
         raise click.UsageError("give either --hosts or --machines")
     ctx = click.get_current_context()

@@ -17,6 +17,8 @@ from tfleet.training.distributed.command import train
         (("--registry", "consul://a:8500"), "--registry goes with --machines"),
         (("--hosts", "a,b", "--run", "monday"), "--run goes with --machines"),
         (("--name", "../flowers"), "without a slash or a leading dot"),
+        (("--name", "flowers.tmp"), "must not end in .tmp or .partial"),
+        (("--machines", "2", "--join-timeout", "nan"), "give a number of seconds"),
         (("--name", ""), "without a slash or a leading dot"),
         (("--processes", "0"), "0 is not in the range"),
         (("--seed", "-1"), "-1 is not in the range"),
