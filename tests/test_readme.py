@@ -80,7 +80,7 @@ def _shell(command: str, folder: Path, timeout_s: float = 60) -> str:
 
 
 def test_the_readmes_first_commands_work(clone: Path) -> None:
-    (run,), _, (enter, curl, predict), photograph, (curl_p2p,), _, tensorflow_serving = _blocks("bash")
+    (run,), _, (enter, curl, predict), photograph, (curl_p2p,), *_, tensorflow_serving = _blocks("bash")
     assert (run, enter) == ("make run", "cd tests/data")
     shown, shown_by_predict = (json.loads("".join(block)) for block in _blocks("json"))
     with _running(run, clone) as output:
@@ -106,7 +106,7 @@ def test_the_readmes_first_commands_work(clone: Path) -> None:
 
 def test_up_starts_without_make_and_with_another_model(clone: Path) -> None:
     """In the environment that `make` has made, so that TensorFlow is not installed twice."""
-    _, (install, up), (enter, curl, _), _, _, (own_model,), _ = _blocks("bash")
+    _, (install, up), (enter, curl, _), _, _, (own_model,), *_ = _blocks("bash")
     _shell(install, clone, timeout_s=_INSTALL_S)
     for command in (up, own_model):
         with _running(command, clone):
