@@ -30,13 +30,14 @@ class ShownFact:
 
 
 def shown_facts(spec: ModelSpec, facts: ModelFacts, signature: Signature | None) -> tuple[ShownFact, ...]:
-    """Kind, state, columns, labels and, for images, the preprocessing for the default signature."""
+    """Kind, state, columns, labels, embedding and, for images, the preprocessing for the default signature."""
     return (
         ShownFact("kind", facts.kind.value, facts.kind.source),
         ShownFact("stateful", "yes" if facts.stateful.value else "no", facts.stateful.source),
         ShownFact("batch", _batch_text(facts.batch.value), facts.batch.source),
         *_columns(facts),
         _labels(spec),
+        *_embedding(spec),
         *(_preprocessing(spec, facts, signature) if facts.kind.value is ModelKind.IMAGE else ()),
     )
 
@@ -70,6 +71,11 @@ def _labels(spec: ModelSpec) -> ShownFact:
     return ShownFact(
         "labels", f"{len(spec.labels)}: {', '.join(spec.labels[:_MAX_LABELS])}{more}", Source.LABELS_FILE
     )
+
+
+def _embedding(spec: ModelSpec) -> Iterator[ShownFact]:
+    if spec.output.embedding is not None:
+        yield ShownFact("embedding", spec.output.embedding, stated_source(spec))
 
 
 def input_size(signature: Signature | None) -> tuple[int, int] | None:

@@ -49,6 +49,10 @@ def test_a_saved_model_is_described(tmp_path: Path) -> None:
     assert lines[-1] == "call it     curl -F data=@photo.jpg localhost:12480"
 
 
+def test_the_embedding_is_shown() -> None:
+    assert "embedding   pooled:0  (from model.toml)" in _show().output.splitlines()
+
+
 def test_json_has_the_same(tmp_path: Path) -> None:
     document = _document(write_saved_model(tmp_path / "colours" / "3"))
     assert (document["name"], document["version"], document["tags"]) == ("colours", "3", [["serve"]])
