@@ -30,7 +30,7 @@ class ShownFact:
 
 
 def shown_facts(spec: ModelSpec, facts: ModelFacts, signature: Signature | None) -> tuple[ShownFact, ...]:
-    """Kind, state, columns, labels, embedding and, for images, the preprocessing for the default signature."""
+    """Kind, state, columns, labels, embedding and, of images, the preprocessing for the default signature."""
     return (
         ShownFact("kind", facts.kind.value, facts.kind.source),
         ShownFact("stateful", "yes" if facts.stateful.value else "no", facts.stateful.source),
