@@ -17,6 +17,7 @@ from tfleet.runtime import log
 from tfleet.runtime.clean_exit import FAILED, INTERRUPTED, clean_exit
 from tfleet.runtime.printable import printable
 from tfleet.training.errors import CannotRetrainError, RetrainFailedError
+from tfleet.training.fine_tune.job import EPOCHS
 from tfleet.training.options import RetrainOptions
 from tfleet.training.progress import ProgressBars
 from tfleet.training.run import Retrained
@@ -54,6 +55,20 @@ def _cache(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     is_flag=True,
     allow_from_autoenv=False,
     help="Then serve all of --models, as `tfleet up --models` does.",
+)
+@click.option(
+    "--fine-tune",
+    is_flag=True,
+    allow_from_autoenv=False,
+    help="Then train the last layers of the network as well, on the CPUs of this machine, for minutes to "
+    "hours. The result is kept where it is better on the photographs that validate.",
+)
+@click.option(
+    "--epochs",
+    allow_from_autoenv=False,
+    type=click.IntRange(min=1, max=1000),
+    help="With --fine-tune: passes over the photographs at most. It ends when three in a row were no better."
+    f"  [default: {EPOCHS}]",
 )
 @click.option(
     "--min-confidence",
@@ -141,6 +156,7 @@ def retrain(photos: Path, **options: Any) -> None:
       tfleet retrain photos/ --name flowers
       tfleet retrain photos/ --name flowers --serve
       tfleet retrain photos/ --name flowers --fleet proxy:12480
+      tfleet retrain photos/ --name flowers --fine-tune
       tfleet retrain photos/ --name parts --min-confidence 0.8 --group-by 'part[0-9]+'
 
     \b

@@ -57,7 +57,7 @@ class PhotoDecoder:
 
     def stretched(self, photo: bytes, side: int) -> npt.NDArray[np.uint8]:
         """The whole photograph as a square: uint8[side, side, 3]. Raises as `prepare` does."""
-        return self._pixels(photo, Geometry(side, side))
+        return self.cropped(photo, Geometry(side, side))
 
     def thumbnail(self, photo: bytes, side: int) -> npt.NDArray[np.uint8]:
         """The whole photograph in its proportions: uint8[height, width, 3], neither above `side`.
@@ -69,9 +69,10 @@ class PhotoDecoder:
         if swaps_sides(header.orientation):
             width, height = height, width
         scale = side / max(width, height, side)
-        return self._pixels(photo, Geometry(max(1, round(height * scale)), max(1, round(width * scale))))
+        return self.cropped(photo, Geometry(max(1, round(height * scale)), max(1, round(width * scale))))
 
-    def _pixels(self, photo: bytes, geometry: Geometry) -> npt.NDArray[np.uint8]:
+    def cropped(self, photo: bytes, geometry: Geometry) -> npt.NDArray[np.uint8]:
+        """Cut and resized as the geometry says: uint8[height, width, 3]. Raises as `prepare` does."""
         with self._decode() as decode:
             return pixels(photo, self._limits, geometry, decode)
 

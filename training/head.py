@@ -53,6 +53,16 @@ class TrainedHead:
     steps: int
 
 
+@dataclass(frozen=True, slots=True)
+class StartHead:
+    """A head to train further together with the network. `penalty` / 2 times the sum of the squares of its
+    weights is a part of its loss.
+    """
+
+    head: LinearHead
+    penalty: float
+
+
 class HeadTrainer:
     """Trains heads for vectors[photos, dimensions] of classes[photos], 0 to `count` - 1."""
 
@@ -87,6 +97,13 @@ class HeadTrainer:
             regression.steps = steps
         regression.fit(best, _TOLERANCE)
         return TrainedHead(regression.head(self._axes), best, regression.steps)
+
+    def start(self, splits: Sequence[Split], l2: float) -> StartHead:
+        """A head of the photographs that train alone: what it does on validation can be compared."""
+        train = np.flatnonzero(np.array([each is Split.TRAIN for each in splits]))
+        regression = self._regression(train)
+        regression.fit(l2, _TOLERANCE)
+        return StartHead(regression.head(self._axes), l2 * self._axes.scale**2)
 
     def _search(self, regression: SoftmaxRegression, validation: npt.NDArray[np.intp]) -> float:
         rows, classes = self._axes.rows[validation], self._classes[validation]

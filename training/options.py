@@ -106,6 +106,14 @@ class SplitOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTuneOptions:
+    """Whether the network is trained further, and in how many epochs at most if not by default."""
+
+    fine_tune: bool
+    epochs: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class RetrainOptions:
     """The command line, without the folder of the photographs."""
 
@@ -116,6 +124,7 @@ class RetrainOptions:
     vectors: BackboneOptions = field(metadata={OPTIONS: BackboneOptions})
     fleet: EmbeddingFleetOptions = field(metadata={OPTIONS: EmbeddingFleetOptions})
     split: SplitOptions = field(metadata={OPTIONS: SplitOptions})
+    tuning: FineTuneOptions = field(metadata={OPTIONS: FineTuneOptions})
 
     def check(self, photos: Path) -> None:
         """Raise CannotRetrainError for what can't be."""
@@ -127,3 +136,7 @@ class RetrainOptions:
                 f"--cache {self.vectors.cache}: lies in the folder of the photographs: choose another folder"
             )
         self.fleet.check()
+        if self.tuning.epochs and not self.tuning.fine_tune:
+            raise CannotRetrainError("--epochs goes with --fine-tune, which is not given")
+        if self.tuning.fine_tune and self.fleet.fleet:
+            raise CannotRetrainError("--fine-tune runs on this machine, and needs no --fleet: leave out one")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -15,6 +16,15 @@ _MINUTE_S: Final = 60
 _HOUR_S: Final = 3600
 
 
+@dataclass(frozen=True, slots=True)
+class TuningProgress:
+    """How far a fine-tuning is: its epoch, from 1 on, and the batches that are done, of `total` at most."""
+
+    epoch: int
+    done: int
+    total: int
+
+
 class Watcher(Protocol):
     """Is told how far a run is."""
 
@@ -23,6 +33,9 @@ class Watcher(Protocol):
 
     def vectors(self, progress: PassProgress) -> None:
         """The pass over the photographs is so far."""
+
+    def tuning(self, progress: TuningProgress) -> None:
+        """The fine-tuning is so far."""
 
 
 class ProgressBars:
@@ -65,6 +78,11 @@ class ProgressBars:
         said = pass_text(progress, self._clock() - self._began_s)
         self._progress.update(self._task, total=progress.total, completed=progress.done, said=said)
 
+    def tuning(self, progress: TuningProgress) -> None:
+        """See `Watcher`."""
+        said = tuning_text(progress, self._clock() - self._began_s)
+        self._progress.update(self._task, total=progress.total, completed=progress.done, said=said)
+
 
 def pass_text(progress: PassProgress, seconds: float) -> str:
     """Such as `1,200 of 3,670 photographs, 85/s, 0:29 left`.
@@ -76,6 +94,12 @@ def pass_text(progress: PassProgress, seconds: float) -> str:
         return text
     pace = progress.done / seconds
     return f"{text}, {pace:,.0f}/s, {clock_text((progress.total - progress.done) / pace)} left"
+
+
+def tuning_text(progress: TuningProgress, seconds: float) -> str:
+    """Such as `epoch 3, 0:29 left at most`: it ends sooner where more epochs would be in vain."""
+    left = seconds / progress.done * (progress.total - progress.done)
+    return f"epoch {progress.epoch}, {clock_text(left)} left at most"
 
 
 def clock_text(seconds: float) -> str:

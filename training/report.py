@@ -22,7 +22,7 @@ from tfleet.training import report_sections as sections
 from tfleet.training.advice import advice
 from tfleet.training.markup import Markup, element, joined, name
 from tfleet.training.report_sections import Pictures, percent
-from tfleet.training.results import Results, RunFacts, Share
+from tfleet.training.results import FineTuning, Results, Share
 
 PAGE: Final = "report.html"
 DOCUMENT: Final = "report.json"
@@ -80,7 +80,7 @@ def report_page(results: Results, pictures: Pictures) -> str:
         sections.mislabels(results, pictures),
         sections.copies(results, pictures),
         sections.passed_over(results.passed_over),
-        _run(results.run),
+        _run(results),
     )
     return f"<!doctype html>\n{element('html', head, element('body', main), lang='en')}\n"
 
@@ -104,6 +104,9 @@ def _facts(results: Results) -> Markup:
         tiles.insert(
             1, _tile(percent(evaluation.majority), "would be right by always giving the largest class")
         )
+    if (tuning := results.fine_tuning) is not None:
+        other = tuning.head_accuracy if tuning.kept else tuning.accuracy
+        tiles.insert(1, _tile(percent(other), _other_note(tuning)))
     if (confident := evaluation.confident) is not None:
         least = f"{confident.min_confidence:g}"
         tiles.append(
@@ -114,6 +117,13 @@ def _facts(results: Results) -> Markup:
             )
         )
     return element("div", *tiles, class_="facts")
+
+
+def _other_note(tuning: FineTuning) -> str:
+    losses = f"loss on validation: {tuning.loss:.3f} with it, {tuning.head_loss:.3f} without"
+    if tuning.kept:
+        return f"of them would be right without fine-tuning ({losses})"
+    return f"of them would be right with the fine-tuned network, which was not kept ({losses})"
 
 
 def _accuracy_note(accuracy: Share) -> str:
@@ -146,8 +156,9 @@ def _next(results: Results) -> Markup:
     return joined(element("h2", "What to do next"), *warnings, element("ol", *items, class_="next"), serve)
 
 
-def _run(run: RunFacts) -> Markup:
-    settings, times = run.settings, run.times
+def _run(results: Results) -> Markup:
+    run = results.run
+    settings, times, tuning = run.settings, run.times, results.fine_tuning
     rows = {
         "Backbone": settings.backbone,
         "Its digest": settings.digest,
@@ -155,6 +166,9 @@ def _run(run: RunFacts) -> Markup:
         "L2 penalty": f"{settings.l2:g}",
         "Least confidence": "" if settings.min_confidence is None else f"{settings.min_confidence:g}",
         "Grouped by": settings.group_by or "",
+        "Fine-tuning": ""
+        if tuning is None
+        else f"epoch {tuning.best} of {tuning.epochs} was the best; {_duration(tuning.seconds)}",
         "Time": f"{_duration(times.seconds)}; vectors {_duration(times.vectors_seconds)}, "
         f"head {_duration(times.head_seconds)}",
         "New vectors": f"{times.new_vectors:,}",

@@ -166,6 +166,25 @@ class Duplicates:
 
 
 @dataclass(frozen=True, slots=True)
+class FineTuning:
+    """What training the network further has brought, in `epochs` epochs of which `best` was the best.
+
+    The losses are those on validation: of a head that only training photographs have trained, and after the
+    best epoch. `kept` says that the second is smaller, and so the model is the tuned one. The accuracies are
+    those on the test, which has no say in it: of the model with the head alone, and of the tuned one.
+    """
+
+    kept: bool
+    epochs: int
+    best: int
+    head_loss: float
+    loss: float
+    head_accuracy: Share
+    accuracy: Share
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RunSettings:
     """What the model was made with.
 
@@ -216,6 +235,7 @@ class Results:
     photos: Sequence[Photo] = field(repr=False)
     passed_over: Sequence[PassedOver] = field(repr=False, default=())
     warnings: Sequence[str] = ()
+    fine_tuning: FineTuning | None = None
 
     def document(self) -> dict[str, Any]:
         """As `report.json` has it."""

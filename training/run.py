@@ -16,6 +16,8 @@ from tfleet.training.duplicates import find_duplicates
 from tfleet.training.errors import CannotRetrainError, RetrainFailedError
 from tfleet.training.evaluation import evaluate
 from tfleet.training.export import UNKNOWN, write_model
+from tfleet.training.fine_tune.job import EPOCHS
+from tfleet.training.fine_tune.run import FineTuner, Tuned
 from tfleet.training.head import HeadTrainer, TrainedHead
 from tfleet.training.local_embedder import find_backbone, load_embedder
 from tfleet.training.looks import PhotoLooks
@@ -27,6 +29,7 @@ from tfleet.training.report import write_report
 from tfleet.training.results import (
     Duplicates,
     Evaluation,
+    FineTuning,
     Mislabels,
     Results,
     RunFacts,
@@ -34,6 +37,7 @@ from tfleet.training.results import (
     RunTimes,
     Split,
 )
+from tfleet.training.softmax_regression import Matrix
 from tfleet.training.vector_cache import VectorCache
 from tfleet.training.vectors import Embedder, embed_photos
 
@@ -57,6 +61,20 @@ class _Judgement:
     evaluation: Evaluation
     mislabels: Mislabels
     duplicates: Duplicates
+    fine_tuning: FineTuning | None
+
+
+@dataclass(frozen=True, slots=True)
+class _HeadAndNetwork:
+    """The head, and the network that was trained further, with a head of its own, if one was."""
+
+    head: TrainedHead
+    tuned: Tuned | None
+
+    @property
+    def kept(self) -> Tuned | None:
+        """The tuned network where it is the better one."""
+        return self.tuned if self.tuned is not None and self.tuned.better else None
 
 
 def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
@@ -79,6 +97,7 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
         watcher.step("loading the model")
         decoder = stack.enter_context(closing(PhotoDecoder(options.vectors.max_pixels)))
         local = stack.enter_context(closing(load_embedder(spec, decoder, options.vectors.cpus)))
+        tuner = _tuner(local.classifier, decoder, options) if options.tuning.fine_tune else None
         embedder = _fleet(options, spec, stack) if options.fleet.fleet else local
         cache = VectorCache(options.vectors.cache, embedder.key, embedder.dimensions)
         stack.enter_context(closing(cache))
@@ -90,10 +109,15 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
         material = training_material(root, embedded, plan)
         trainer = HeadTrainer(material.vectors, material.columns, len(material.classes))
         head = trainer.train(material.splits)
-        watcher.step("looking for wrong labels and copies")
         done_s = time.monotonic()
+        tuned = None
+        if tuner is not None:
+            tuned = tuner.tune(
+                found, material, trainer.start(material.splits, head.l2), watcher, options.target.model
+            )
+        watcher.step("looking for wrong labels and copies")
         looks = PhotoLooks(found, decoder)
-        judged = _judged(material, trainer, head, looks, options)
+        judged = _judged(material, trainer, _HeadAndNetwork(head, tuned), looks, options)
         watcher.step("writing the model")
         now_s = time.monotonic()
         times = RunTimes(
@@ -107,8 +131,13 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
             photos=material.photos,
             passed_over=(*found.passed_over, *embedded.passed_over),
             warnings=tuple(warnings_of(found, material, cache.damaged)),
+            fine_tuning=judged.fine_tuning,
         )
-        return _written(results, options, local.classifier, head, looks)
+        return _written(results, options, local.classifier, _HeadAndNetwork(head, tuned), looks)
+
+
+def _tuner(classifier: Classifier, decoder: PhotoDecoder, options: RetrainOptions) -> FineTuner:
+    return FineTuner(classifier, decoder, epochs=options.tuning.epochs or EPOCHS, cpus=options.vectors.cpus)
 
 
 def _fleet(options: RetrainOptions, spec: ModelSpec, stack: ExitStack) -> Embedder:
@@ -136,17 +165,29 @@ def _facts(options: RetrainOptions, spec: ModelSpec, key: str, l2: float, times:
 
 
 def _judged(
-    material: Material, trainer: HeadTrainer, head: TrainedHead, looks: PhotoLooks, options: RetrainOptions
+    material: Material,
+    trainer: HeadTrainer,
+    trained: _HeadAndNetwork,
+    looks: PhotoLooks,
+    options: RetrainOptions,
 ) -> _Judgement:
-    """How good the head is, and what is probably wrong with the photographs."""
+    """How good the model is, and what is probably wrong with the photographs."""
     tested = [index for index, split in enumerate(material.splits) if split is Split.TEST]
-    probabilities = head.head.probabilities(material.vectors[tested])
+
+    def evaluation_of(probabilities: Matrix) -> Evaluation:
+        return evaluate(material.classes, material.photos, probabilities, options.min_confidence)
+
+    of_head = evaluation_of(trained.head.head.probabilities(material.vectors[tested]))
+    of_tuned = None if trained.tuned is None else evaluation_of(trained.tuned.probabilities)
     folds = deal_folds(material.columns, material.units, trainer.folds)
-    judged = judge(material.columns, folds, len(material.classes), trainer.fold_fit(head.l2))
+    judged = judge(material.columns, folds, len(material.classes), trainer.fold_fit(trained.head.l2))
     return _Judgement(
-        evaluation=evaluate(material.classes, material.photos, probabilities, options.min_confidence),
+        evaluation=of_head if of_tuned is None or trained.kept is None else of_tuned,
         mislabels=find_mislabels(material.photos, material.classes, material.columns, judged),
         duplicates=find_duplicates(material.photos, material.vectors, looks.sketches),
+        fine_tuning=None
+        if of_tuned is None or trained.tuned is None
+        else trained.tuned.figures(of_head.accuracy, of_tuned.accuracy),
     )
 
 
@@ -154,12 +195,15 @@ def _written(
     results: Results,
     options: RetrainOptions,
     classifier: Classifier,
-    head: TrainedHead,
+    trained: _HeadAndNetwork,
     looks: PhotoLooks,
 ) -> Retrained:
     from tfleet.training.head_graph import with_head  # noqa: PLC0415 - it imports TensorFlow
 
-    graph = with_head(classifier, head.head, options.min_confidence)
+    if (tuned := trained.kept) is not None:
+        graph = with_head(classifier, tuned.head, options.min_confidence, tuned.constants)
+    else:
+        graph = with_head(classifier, trained.head.head, options.min_confidence)
     labels = tuple(each.label for each in results.evaluation.classes)
     if options.min_confidence is not None:
         labels = (*labels, UNKNOWN)

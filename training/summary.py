@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Final
 
 from tfleet.client.text import count
 from tfleet.contract.names import PROXY_PORT
 from tfleet.runtime.printable import printable
 from tfleet.training.report import PAGE
-from tfleet.training.results import Share, Split
+from tfleet.training.results import FineTuning, Share, Split
 from tfleet.training.run import Retrained
 
 _PERCENT: Final = 100
@@ -27,6 +28,8 @@ def summary_lines(made: Retrained, *, serves: bool) -> Iterator[str]:
         f"{counts[Split.VALIDATION]:,} validate, {counts[Split.TEST]:,} test{passed_over}"
     )
     yield f"accuracy   {_accuracy(results.evaluation.accuracy)}"
+    if results.fine_tuning is not None:
+        yield f"fine-tune  {_fine_tuning(results.fine_tuning)}"
     if results.evaluation.confident is not None:
         kept = results.evaluation.confident
         yield f"confident  {_part(kept.answered)} get an answer, of which {_part(kept.right)} are right"
@@ -59,6 +62,16 @@ def _accuracy(share: Share) -> str:
     return f"{_part(share)} of the test are right; probably between {between} of all photographs"
 
 
+def _fine_tuning(tuning: FineTuning) -> str:
+    losses = f"loss on validation {tuning.loss:.3f}, and {tuning.head_loss:.3f} by the head alone"
+    said = "kept" if tuning.kept else "no better, so the model has the head alone"
+    return (
+        f"{said}: {losses}; of the test {_part(tuning.accuracy)} are right, and "
+        f"{_part(tuning.head_accuracy)} by the head alone; {tuning.seconds:.0f} s for "
+        f"{count(tuning.epochs, 'epoch')}"
+    )
+
+
 def _part(share: Share) -> str:
     if share.value is None:
         return "none"
@@ -84,6 +97,7 @@ def summary_document(made: Retrained) -> str:
             "passed_over": len(results.passed_over),
             "accuracy": evaluation.accuracy.value,
             "accuracy_interval": [evaluation.accuracy.low, evaluation.accuracy.high],
+            "fine_tuning": None if results.fine_tuning is None else asdict(results.fine_tuning),
             "l2": results.run.settings.l2,
             "mislabels": None if results.mislabels is None else results.mislabels.total,
             "duplicates": None if results.duplicates is None else results.duplicates.total,

@@ -215,6 +215,11 @@ class Classifier:
         return next(info.name for info in self.session.signature().inputs if not info.optional)
 
     @property
+    def pixel_input(self) -> PixelInput | None:
+        """The input that takes decoded images; None for a graph that decodes them itself."""
+        return self._feed if isinstance(self._feed, PixelInput) else None
+
+    @property
     def most_images(self) -> int | None:
         """How many images may be in one run; None for any number."""
         return self._batch

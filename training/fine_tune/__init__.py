@@ -1,0 +1,1 @@
+"""`tfleet retrain --fine-tune`: the last layers of the network are trained as well, by Keras."""

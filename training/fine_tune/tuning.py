@@ -1,0 +1,180 @@
+"""Train the last layers of a network, with the head behind it. Only the child imports this.
+
+The batch normalisation of the graph is folded into its kernels, and so stays as it is: what a short training
+on few photographs needs anyway. The validation photographs say when to stop, and which epoch counts; those of
+the test are only answered at the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from tfleet.training.fine_tune.augment import augmented
+from tfleet.training.fine_tune.early_stop import EarlyStop
+from tfleet.training.fine_tune.job import CONSTANT, FineTuneJob
+from tfleet.training.fine_tune.layers import CONVOLUTION, DEPTHWISE, Layer, Layers, read_layers
+from tfleet.training.fine_tune.rebuild import keras_name, rebuild
+from tfleet.training.head import balanced_loss
+from tfleet.training.softmax_regression import softmax
+from tfleet.worker.model.tensorflow import tf
+
+SAME: Final = 1e-4
+"""How far the vectors of the rebuilt network may be from the graph's own, relative to their length."""
+TRAINED_CONVOLUTIONS: Final = 10
+"""Of EfficientNet-Lite0 these are the last three blocks and the convolution behind them."""
+_BATCH: Final = 16
+_DROPOUT: Final = 0.2
+_CLIP: Final = 1.0
+_SMOOTHING: Final = 0.1
+"""Of the labels. Without it few photographs make the network too sure of its answers."""
+
+Rows = npt.NDArray[np.intp]
+Probabilities = npt.NDArray[np.float32]
+Report = Callable[[int, int, int], None]
+"""Gets the epoch, the batches that are done, and those of all epochs at most."""
+
+
+class NotTheSameError(Exception):
+    """The rebuilt network has other vectors than the graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Photos:
+    """Pixels[photos, height, width, 3] in a file, and classes[photos]."""
+
+    pixels: npt.NDArray[np.uint8]
+    classes: Rows
+    scaling: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
+
+
+def tune(job: FineTuneJob, report: Report) -> dict[str, Any]:
+    """Do the job: write the result, and return the figures of the training.
+
+    Raises NotTheSameError, and what Keras raises.
+    """
+    began_s = time.monotonic()
+    keras.utils.set_random_seed(job.plan.seed)
+    definition = tf.compat.v1.GraphDef.FromString(job.backbone.read_bytes())
+    network = read_layers(definition, job.image, job.embedding)
+    with np.load(job.photos, allow_pickle=False) as file:
+        given = dict(file)
+    shape = (len(given["classes"]), *network.shape)
+    photos = _Photos(
+        np.memmap(job.pixels, np.uint8, "r", shape=shape),
+        given["classes"],
+        job.scaling or (lambda pixels: pixels.astype(np.float32)),
+    )
+    backbone = rebuild(network)
+    _check(backbone, photos, given["expected"])
+    trained = _choose(backbone, network)
+    model = _with_head(backbone, given["weights"], given["intercepts"], job.plan.penalty)
+    tuner = _Tuner(model, photos, job)
+    figures = tuner.train(given["train"], given["validation"], report)
+    head = tuner.model.get_layer("head")
+    weights, intercepts = head.get_weights()
+    constants = {
+        CONSTANT + each.constant: backbone.get_layer(keras_name(each.name)).get_weights()[0]
+        for each in trained
+    }
+    np.savez(
+        job.result,
+        probabilities=tuner.probabilities(given["test"]),
+        weights=weights,
+        intercepts=intercepts,
+        **constants,
+    )
+    return {**figures, "seconds": round(time.monotonic() - began_s, 2)}
+
+
+def _check(backbone: keras.Model, photos: _Photos, expected: npt.NDArray[np.float32]) -> None:
+    """Compare the vectors of the first photographs with those of the graph. Raises NotTheSameError."""
+    found = backbone.predict_on_batch(photos.scaling(photos.pixels[: len(expected)]))
+    off = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
+    if not off.max() <= SAME:
+        raise NotTheSameError(f"vectors differ by {off.max():.1e} of their length, more than {SAME:g}")
+
+
+def _choose(backbone: keras.Model, network: Layers) -> list[Layer]:
+    """Let the last convolutions and their biases be trained, and nothing before them."""
+    backbone.trainable = False
+    kernels = [each for each in network.layers if each.kind in (CONVOLUTION, DEPTHWISE)]
+    first = network.layers.index(kernels[-TRAINED_CONVOLUTIONS:][0]) if kernels else len(network.layers)
+    trained = [each for each in network.layers[first:] if each.weights is not None]
+    backbone.trainable = True
+    names = {keras_name(each.name) for each in trained}
+    for layer in backbone.layers:
+        layer.trainable = layer.name in names
+    return trained
+
+
+def _with_head(backbone: keras.Model, weights: Any, intercepts: Any, penalty: float) -> keras.Model:
+    dropped = keras.layers.Dropout(_DROPOUT)(backbone.output)
+    regularizer = keras.regularizers.L2(penalty / 2)
+    head = keras.layers.Dense(len(intercepts), kernel_regularizer=regularizer, name="head")
+    model = keras.Model(backbone.input, head(dropped))
+    head.set_weights([weights, intercepts])
+    model.compile(
+        keras.optimizers.Adam(global_clipnorm=_CLIP),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=_SMOOTHING),
+    )
+    return model
+
+
+class _Tuner:
+    def __init__(self, model: keras.Model, photos: _Photos, job: FineTuneJob) -> None:
+        self.model = model
+        model.optimizer.learning_rate = job.plan.learning_rate
+        self._photos = photos
+        self._epochs = job.plan.epochs
+        self._chance = np.random.default_rng(job.plan.seed)
+
+    def __repr__(self) -> str:
+        return f"<_Tuner {self._photos.pixels.shape}>"
+
+    def train(self, train: Rows, validation: Rows, report: Report) -> dict[str, Any]:
+        """Train until it is over. The model has the weights of the best epoch then."""
+        sizes = np.bincount(self._photos.classes[train], minlength=1)
+        # Each class counts alike, and a photograph is 1 on average.
+        shares = len(train) / (np.count_nonzero(sizes) * np.maximum(sizes, 1)).astype(np.float32)
+        head_loss = self._loss(validation)
+        stop = EarlyStop()
+        best: list[npt.NDArray[Any]] = []
+        batches = -(-len(train) // _BATCH)
+        while stop.epoch < self._epochs and not stop.over:
+            for done, rows in enumerate(_batches(self._chance.permutation(train)), 1):
+                classes = self._photos.classes[rows]
+                pixels = self._photos.scaling(augmented(self._photos.pixels[rows], self._chance))
+                wanted = keras.utils.to_categorical(classes, self.model.output_shape[-1])
+                self.model.train_on_batch(pixels, wanted, sample_weight=shares[classes])
+                report(stop.epoch + 1, stop.epoch * batches + done, self._epochs * batches)
+            if stop.add(self._loss(validation)):
+                best = [np.array(each.numpy()) for each in self.model.trainable_variables]
+        for variable, values in zip(self.model.trainable_variables, best, strict=True):
+            variable.assign(values)
+        return {"epochs": stop.epoch, "best": stop.best, "loss": stop.loss, "head_loss": head_loss}
+
+    def probabilities(self, rows: Rows) -> Probabilities:
+        """float32[rows, classes]. Where the training has led to no numbers, 0."""
+        parts = [
+            softmax(self.model.predict_on_batch(self._photos.scaling(self._photos.pixels[each])))
+            for each in _batches(rows)
+        ]
+        found: Probabilities = np.nan_to_num(
+            np.concatenate(parts) if parts else np.empty((0, self.model.output_shape[-1]), np.float32)
+        )
+        return found
+
+    def _loss(self, rows: Rows) -> float:
+        return balanced_loss(self.probabilities(rows), self._photos.classes[rows])
+
+
+def _batches(rows: Rows) -> Iterator[Rows]:
+    for start in range(0, len(rows), _BATCH):
+        yield rows[start : start + _BATCH]
