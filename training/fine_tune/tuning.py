@@ -33,7 +33,11 @@ _BATCH: Final = 16
 _DROPOUT: Final = 0.2
 _CLIP: Final = 1.0
 _SMOOTHING: Final = 0.1
-"""Of the labels. Without it few photographs make the network too sure of its answers."""
+"""Of the labels. Without it few photographs make the network too sure of its answers. With it the network is
+not sure enough, by a factor that is found on validation, as the penalty of a head is.
+"""
+_SURENESS: Final = np.geomspace(1 / 4, 4, 33, dtype=np.float32)
+"""What the scores are multiplied by."""
 
 Rows = npt.NDArray[np.intp]
 Probabilities = npt.NDArray[np.float32]
@@ -86,8 +90,8 @@ def tune(job: FineTuneJob, report: Report) -> dict[str, Any]:
     np.savez(
         job.result,
         probabilities=tuner.probabilities(given["test"]),
-        weights=weights,
-        intercepts=intercepts,
+        weights=weights * tuner.sureness,
+        intercepts=intercepts * tuner.sureness,
         **constants,
     )
     return {**figures, "seconds": round(time.monotonic() - began_s, 2)}
@@ -132,6 +136,7 @@ class _Tuner:
         self.model = model
         model.optimizer.learning_rate = job.plan.learning_rate
         self._photos = photos
+        self.sureness = np.float32(1)
         self._epochs = job.plan.epochs
         self._chance = np.random.default_rng(job.plan.seed)
 
@@ -143,7 +148,7 @@ class _Tuner:
         sizes = np.bincount(self._photos.classes[train], minlength=1)
         # Each class counts alike, and a photograph is 1 on average.
         shares = len(train) / (np.count_nonzero(sizes) * np.maximum(sizes, 1)).astype(np.float32)
-        head_loss = self._loss(validation)
+        head_loss, _ = self._judge(validation)
         stop = EarlyStop()
         best: list[npt.NDArray[Any]] = []
         batches = -(-len(train) // _BATCH)
@@ -154,7 +159,9 @@ class _Tuner:
                 wanted = keras.utils.to_categorical(classes, self.model.output_shape[-1])
                 self.model.train_on_batch(pixels, wanted, sample_weight=shares[classes])
                 report(stop.epoch + 1, stop.epoch * batches + done, self._epochs * batches)
-            if stop.add(self._loss(validation)):
+            loss, sureness = self._judge(validation)
+            if stop.add(loss):
+                self.sureness = sureness
                 best = [np.array(each.numpy()) for each in self.model.trainable_variables]
         for variable, values in zip(self.model.trainable_variables, best, strict=True):
             variable.assign(values)
@@ -162,17 +169,26 @@ class _Tuner:
 
     def probabilities(self, rows: Rows) -> Probabilities:
         """float32[rows, classes]. Where the training has led to no numbers, 0."""
+        return _probabilities(self._scores(rows) * self.sureness)
+
+    def _judge(self, rows: Rows) -> tuple[float, np.float32]:
+        """The smallest loss for any sureness, and that sureness."""
+        scores, classes = self._scores(rows), self._photos.classes[rows]
+        losses = [balanced_loss(_probabilities(scores * each), classes) for each in _SURENESS]
+        best = int(np.argmin(losses))
+        return losses[best], _SURENESS[best]
+
+    def _scores(self, rows: Rows) -> npt.NDArray[np.float32]:
         parts = [
-            softmax(self.model.predict_on_batch(self._photos.scaling(self._photos.pixels[each])))
+            self.model.predict_on_batch(self._photos.scaling(self._photos.pixels[each]))
             for each in _batches(rows)
         ]
-        found: Probabilities = np.nan_to_num(
-            np.concatenate(parts) if parts else np.empty((0, self.model.output_shape[-1]), np.float32)
-        )
-        return found
+        return np.concatenate(parts) if parts else np.empty((0, self.model.output_shape[-1]), np.float32)
 
-    def _loss(self, rows: Rows) -> float:
-        return balanced_loss(self.probabilities(rows), self._photos.classes[rows])
+
+def _probabilities(scores: npt.NDArray[np.float32]) -> Probabilities:
+    found: Probabilities = np.nan_to_num(softmax(scores))
+    return found
 
 
 def _batches(rows: Rows) -> Iterator[Rows]:
