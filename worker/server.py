@@ -65,6 +65,7 @@ from tfleet.worker.ticket_check import TicketCheck
 from tfleet.worker.wsgi.server import CONNECTION_LIMITS, WsgiServer, limit_to_open_files
 
 _POLL_INTERVAL_S = 0.5
+_AGAIN_S = 0.05
 _NO_ROUTE = Backoff(first_s=0.5, cap_s=10.0)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -80,6 +81,8 @@ class StopSignal:
         self._lifecycle = lifecycle
         for signum in _SIGNALS:
             signal.signal(signum, self._on_signal)
+        self._report_suppressed = sys.unraisablehook
+        sys.unraisablehook = self._raise_anew
 
     def ask(self) -> None:
         """Ask the process to stop, as a signal does."""
@@ -133,15 +136,29 @@ class StopSignal:
         """
         for signum in _SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
+        sys.unraisablehook = self._report_suppressed
         self.exit_if_failed()
 
     def _on_signal(self, signum: int, frame: FrameType | None) -> None:
-        # In any case: a library may suppress the exception, and then the worker drains once it is ready.
+        # In any case: a library may catch the exception, and then the worker drains once it is ready.
         self._asked.set()
         if self._deferring or self._ending or self._lifecycle.state is not LifecycleState.STARTING:
             return
         self._ending = True
         sys.exit(int(self._failed))
+
+    def _raise_anew(self, suppressed: sys.UnraisableHookArgs) -> None:
+        """Send the signal again if its SystemExit came in a callback of the garbage collector, where Python
+        suppresses it.
+        """
+        if suppressed.exc_type is not SystemExit or not self._ending:
+            self._report_suppressed(suppressed)
+            return
+        self._ending = False
+        # A little later: this is still within the callback.
+        again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGTERM))
+        again.daemon = True
+        again.start()
 
 
 def serve(settings: WorkerSettings) -> None:

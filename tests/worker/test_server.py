@@ -1,6 +1,7 @@
 import contextlib
 import signal
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,34 +182,52 @@ def _serves_colours(worker: Worker) -> None:
         assert best(worker.address(), colour) == colour
 
 
-def test_a_signal_waits_for_the_http_server_to_start() -> None:
-    """An exception before its thread is known would leave the thread behind, and so the process."""
+@pytest.fixture
+def stop() -> Iterator[StopSignal]:
+    """That of this process; the handlers are as before at the end."""
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    hook = sys.unraisablehook
+    yield StopSignal(Lifecycle())
+    sys.unraisablehook = hook
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
+
+
+def test_a_signal_waits_for_the_http_server_to_start(stop: StopSignal) -> None:
+    """An exception before its thread is known would leave the thread behind, and so the process."""
     started = []
 
     def start() -> None:
-        with StopSignal(Lifecycle()).deferred():
+        with stop.deferred():
             signal.raise_signal(signal.SIGTERM)
             started.append(True)
 
-    try:
-        with pytest.raises(SystemExit, match="0"):
-            start()
-        assert started
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+    with pytest.raises(SystemExit, match="0"):
+        start()
+    assert started
 
 
-def test_no_signal_interrupts_the_end_of_a_start() -> None:
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        StopSignal(Lifecycle())
-        with pytest.raises(SystemExit):
-            signal.raise_signal(signal.SIGTERM)
-        signal.raise_signal(signal.SIGTERM)  # a second one, while the first one ends the worker
-        StopSignal(Lifecycle()).finish_undisturbed()
-        signal.raise_signal(signal.SIGTERM)  # while a worker ends that was refused
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+def test_no_signal_interrupts_the_end_of_a_start(stop: StopSignal) -> None:
+    with pytest.raises(SystemExit):
+        signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)  # a second one, while the first one ends the worker
+    refused = StopSignal(Lifecycle())
+    refused.finish_undisturbed()
+    signal.raise_signal(signal.SIGTERM)  # while a worker ends that was refused
+
+
+def test_a_signal_within_a_weak_references_callback_counts(
+    stop: StopSignal, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Python suppresses what such a callback raises, and TensorFlow is full of them."""
+    referred = {"one": Lifecycle()}
+    reference = weakref.ref(referred["one"], lambda _: signal.raise_signal(signal.SIGTERM))
+
+    def starting() -> None:
+        referred.clear()
+        eventually_sync(lambda: False)
+
+    with pytest.raises(SystemExit):
+        starting()
+    assert reference() is None
+    assert capfd.readouterr().err == ""

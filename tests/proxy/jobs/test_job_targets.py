@@ -73,7 +73,7 @@ async def labelled(proxy: Address, version: str) -> None:
     async def label() -> str | None:
         return (await submit(proxy, "/jobs?model=m&label=prod"))[1].get("version")
 
-    await eventually(label, wanted=version.__eq__)
+    await eventually(label, wanted=lambda found: found == version)
 
 
 async def seen(proxy: Address, count: int) -> None:

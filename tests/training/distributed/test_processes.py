@@ -16,7 +16,6 @@ from tfleet.training.distributed.errors import StoppedError, TrainingFailedError
 from tfleet.training.distributed.processes import run_ranks
 from tfleet.training.distributed.rank_job import LOST_PEER, RankJob
 
-pytest_plugins = ("tests.support.child_programs",)
 pytestmark = pytest.mark.process
 
 WAIT = "import json, os, sys, time\njob = json.loads(sys.argv[1])\nrank = job['rank']\n"
