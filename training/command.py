@@ -71,6 +71,12 @@ def _cache(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     f"  [default: {EPOCHS}]",
 )
 @click.option(
+    "--mirror/--no-mirror",
+    allow_from_autoenv=False,
+    default=True,
+    help="With --fine-tune: whether a mirrored photograph shows the same. Of letters and arrows it does not.",
+)
+@click.option(
     "--min-confidence",
     allow_from_autoenv=False,
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),

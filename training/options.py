@@ -107,10 +107,19 @@ class SplitOptions:
 
 @dataclass(frozen=True, slots=True)
 class FineTuneOptions:
-    """Whether the network is trained further, and in how many epochs at most if not by default."""
+    """Whether the network is trained further, in how many epochs at most if not by default, and whether with
+    mirrored photographs.
+    """
 
     fine_tune: bool
     epochs: int | None
+    mirror: bool
+
+    def check(self) -> None:
+        """Raise CannotRetrainError for details of what is not done."""
+        given = {"--epochs": self.epochs is not None, "--no-mirror": not self.mirror}
+        for option in [name for name, is_given in given.items() if is_given and not self.fine_tune]:
+            raise CannotRetrainError(f"{option} goes with --fine-tune, which is not given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +145,6 @@ class RetrainOptions:
                 f"--cache {self.vectors.cache}: lies in the folder of the photographs: choose another folder"
             )
         self.fleet.check()
-        if self.tuning.epochs and not self.tuning.fine_tune:
-            raise CannotRetrainError("--epochs goes with --fine-tune, which is not given")
+        self.tuning.check()
         if self.tuning.fine_tune and self.fleet.fleet:
             raise CannotRetrainError("--fine-tune runs on this machine, and needs no --fleet: leave out one")

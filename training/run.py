@@ -137,7 +137,14 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
 
 
 def _tuner(classifier: Classifier, decoder: PhotoDecoder, options: RetrainOptions) -> FineTuner:
-    return FineTuner(classifier, decoder, epochs=options.tuning.epochs or EPOCHS, cpus=options.vectors.cpus)
+    tuning = options.tuning
+    return FineTuner(
+        classifier,
+        decoder,
+        epochs=tuning.epochs or EPOCHS,
+        mirror=tuning.mirror,
+        cpus=options.vectors.cpus,
+    )
 
 
 def _fleet(options: RetrainOptions, spec: ModelSpec, stack: ExitStack) -> Embedder:

@@ -81,7 +81,7 @@ class Tuning:
             vectors=BackboneOptions(self.network, 2, 10**7, self.folder / "cache"),
             fleet=EmbeddingFleetOptions((), None),
             split=SplitOptions(20, 20, None),
-            tuning=FineTuneOptions(True, 4),
+            tuning=FineTuneOptions(True, 4, True),
         )
         with ProgressBars(lambda: 0.0, shown=False) as bars:
             return run(self.photos, options, bars)
@@ -174,11 +174,13 @@ def test_what_is_no_better_is_not_kept(tuning: Tuning) -> None:
 
 def test_augmented_photographs_keep_their_form() -> None:
     ramp = np.broadcast_to(np.linspace(0, 200, 32).astype(np.uint8)[None, None, :, None], (64, 32, 32, 3))
-    found = augmented(ramp, np.random.default_rng(0))
+    found = augmented(ramp, np.random.default_rng(0), mirror=True)
     assert found.shape == ramp.shape
     assert found.dtype == np.float32
     rising = found[:, 0, -1, 0] > found[:, 0, 0, 0]
     assert 16 < rising.sum() < 48  # about half of them are mirrored
+    as_it_was = augmented(ramp, np.random.default_rng(0), mirror=False)
+    assert (as_it_was[:, 0, -1, 0] > as_it_was[:, 0, 0, 0]).all()
     spread = np.ptp(found, axis=(1, 2, 3))
     assert 0.55 * 200 < spread.min() < spread.max() <= 1.2 * 200
 

@@ -122,6 +122,7 @@ def test_the_summary_says_what_to_do_next(retrain: Retrain, tmp_path: Path) -> N
         (["--name", "m", "--validation", "nan"], "they have to be less than 100"),
         (["--name", "m", "--min-confidence", "nan"], "give a number between 0 and 1"),
         (["--name", "m", "--epochs", "3"], "--epochs goes with --fine-tune"),
+        (["--name", "m", "--no-mirror"], "--no-mirror goes with --fine-tune"),
         (["--name", "m", "--fine-tune", "--fleet", "localhost:1"], "--fine-tune runs on this machine"),
         (["--name", "m", "--group-by", "("], "is no regular expression"),
         (["--name", "m", "--min-confidence", "0.5"], "has a class called unknown"),

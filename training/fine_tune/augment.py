@@ -15,14 +15,20 @@ _BRIGHTNESS: Final = 0.2
 _WHITE: Final = 255.0
 
 
-def augmented(pixels: npt.NDArray[np.uint8], chance: np.random.Generator) -> npt.NDArray[np.float32]:
-    """Change each of pixels[n, height, width, 3] in another way: float32 of the same shape, 0 to 255."""
+def augmented(
+    pixels: npt.NDArray[np.uint8], chance: np.random.Generator, *, mirror: bool
+) -> npt.NDArray[np.float32]:
+    """Change each of pixels[n, height, width, 3] in another way: float32 of the same shape, 0 to 255.
+
+    With `mirror` about half of them are mirrored.
+    """
     count, height, width, _ = pixels.shape
     sides = chance.uniform(_LEAST_SIDE, 1, count)
     tops, lefts = (chance.uniform(0, 1, count) * (1 - sides) for _ in range(2))
     boxes = np.stack([tops, lefts, tops + sides, lefts + sides], axis=1)
-    mirrored = chance.random(count) < 1 / 2
-    boxes[mirrored] = boxes[mirrored][:, [0, 3, 2, 1]]  # from right to left
+    if mirror:
+        mirrored = chance.random(count) < 1 / 2
+        boxes[mirrored] = boxes[mirrored][:, [0, 3, 2, 1]]  # from right to left
     crops: Any = tf.image.crop_and_resize(
         pixels.astype(np.float32), boxes, np.arange(count), (height, width), "bilinear"
     )

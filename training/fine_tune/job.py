@@ -27,9 +27,10 @@ EPOCHS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """`epochs` is the number of passes at most, and `penalty` that of `StartHead`."""
+    """At most `epochs` passes. See `augmented` for `mirror`, and `StartHead` for `penalty`."""
 
     epochs: int
+    mirror: bool
     learning_rate: float
     penalty: float
     seed: int = 0

@@ -85,6 +85,7 @@ class FineTuner:
         decoder: PhotoDecoder,
         *,
         epochs: int = EPOCHS,
+        mirror: bool = True,
         learning_rate: float = LEARNING_RATE,
         cpus: int | None = None,
     ) -> None:
@@ -94,6 +95,7 @@ class FineTuner:
         self._classifier = classifier
         self._decoder = decoder
         self._epochs = epochs
+        self._mirror = mirror
         self._learning_rate = learning_rate
         self._cpus = cpus or usable_cpus()
         self._part = part_of(classifier)
@@ -128,7 +130,7 @@ class FineTuner:
             raise RetrainFailedError(f"{model}: cannot be written to: {error.strerror or error}") from error
 
     def _job(self, work: Path, penalty: float) -> FineTuneJob:
-        plan = TrainingPlan(self._epochs, self._learning_rate, penalty)
+        plan = TrainingPlan(self._epochs, self._mirror, self._learning_rate, penalty)
         part, scaling = self._part, self._scaling
         return FineTuneJob(str(work.absolute()), part.image, part.embedding, scaling, plan, self._cpus)
 

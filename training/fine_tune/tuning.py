@@ -138,6 +138,7 @@ class _Tuner:
         self._photos = photos
         self.sureness = np.float32(1)
         self._epochs = job.plan.epochs
+        self._mirror = job.plan.mirror
         self._chance = np.random.default_rng(job.plan.seed)
 
     def __repr__(self) -> str:
@@ -155,9 +156,9 @@ class _Tuner:
         while stop.epoch < self._epochs and not stop.over:
             for done, rows in enumerate(_batches(self._chance.permutation(train)), 1):
                 classes = self._photos.classes[rows]
-                pixels = self._photos.scaling(augmented(self._photos.pixels[rows], self._chance))
+                pixels = augmented(self._photos.pixels[rows], self._chance, mirror=self._mirror)
                 wanted = keras.utils.to_categorical(classes, self.model.output_shape[-1])
-                self.model.train_on_batch(pixels, wanted, sample_weight=shares[classes])
+                self.model.train_on_batch(self._photos.scaling(pixels), wanted, sample_weight=shares[classes])
                 report(stop.epoch + 1, stop.epoch * batches + done, self._epochs * batches)
             loss, sureness = self._judge(validation)
             if stop.add(loss):
