@@ -90,6 +90,8 @@ DOCUMENTED = frozenset(
         "click.core.Command.make_context",
         "click.core.Group.invoke",
         "click.types.ParamType.convert",
+        "keras.src.layers.layer.Layer.build",
+        "keras.src.layers.layer.Layer.call",
         "prometheus_client.registry.Collector.collect",
     }
 )
