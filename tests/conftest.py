@@ -65,10 +65,10 @@ def _text(test_file: Path) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test with a real Consul starts a process: `make quick` has the embedded registry alone."""
+    """A test with a real Consul or Redis starts a process: `make quick` has the embedded registry alone."""
     for item in items:
         params = item.callspec.params.values() if hasattr(item, "callspec") else ()
-        if "consul" in getattr(item, "fixturenames", ()) or any(
+        if {"consul", "redis"} & set(getattr(item, "fixturenames", ())) or any(
             isinstance(one, str) and one == "consul" for one in params
         ):
             item.add_marker(pytest.mark.process)
