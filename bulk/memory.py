@@ -14,7 +14,9 @@ from tfleet.bulk.errors import CannotScoreError
 DEFAULT_MEMORY: Final = "1GB"
 LEAST_BYTES: Final = 64_000_000
 _LIBRARY_BYTES: Final = 64_000_000
-"""What the libraries take beside the rows once these come: 35 MB were measured, whatever `--memory` is."""
+"""What the libraries take beside a table's rows once these come: 35 MB were measured, whatever `--memory` is.
+Images are decoded into memory that the first run of the model has taken already.
+"""
 _UNITS: Final = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _BINARY: Final = {"KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 _SIZE: Final = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[KMGT]?I?)B?", re.IGNORECASE)
@@ -62,16 +64,17 @@ def parse_size(text: str) -> int:
     return size
 
 
-def check_memory(memory_bytes: int, held: MemoryShares) -> None:
+def check_memory(memory_bytes: int, held: MemoryShares, *, images: bool = False) -> None:
     """Raise CannotScoreError if the model leaves no room for the rows."""
     resident = resident_bytes()
-    taken = resident + _LIBRARY_BYTES
+    libraries = 0 if images else _LIBRARY_BYTES
+    taken = resident + libraries
     if taken + held.together > memory_bytes:
         least = 1.02 * taken * 8 / 7  # a little more, as the next process does not take the same to the byte
         raise CannotScoreError(
             f"this process takes {resident // 10**6} MB before the first row, and --memory is "
             f"{memory_bytes // 10**6} MB, of which rows need an eighth and libraries "
-            f"{_LIBRARY_BYTES // 10**6} MB: give --memory {math.ceil(least / 10**6)}MB or more"
+            f"{libraries // 10**6} MB: give --memory {math.ceil(least / 10**6)}MB or more"
         )
 
 

@@ -87,7 +87,7 @@ def prepare(
         scorer = _row_scorer(model, layout, sources[0], options, sizes)
     predicted = scorer.predictions.schema.names
     rows = choose_rows(sources, scorer.columns, options.read, selection, predicted)
-    check_memory(options.sizes.memory_bytes, held)
+    check_memory(options.sizes.memory_bytes, held, images=images)
     answer = answer_bytes(rows, scorer)
     if answer * limits.rows > held.piece_bytes:  # a part does not end within a piece
         rows = replace(rows, sources=opened(fewer_rows(limits, answer, held.piece_bytes)))
@@ -121,7 +121,7 @@ def prepare_fleet(
     sources = opened(limits)
     scorer = _fleet_scorer(fleet, model, layout, sources[0], options, sizes, ImageReader.of(files))
     rows = choose_rows(sources, scorer.columns, options.read, selection, scorer.predictions.schema.names)
-    check_memory(options.sizes.memory_bytes, held)
+    check_memory(options.sizes.memory_bytes, held, images=model.images)
     answer = answer_bytes(rows, scorer)
     if answer * limits.rows > held.piece_bytes:  # a part does not end within a piece
         rows = replace(rows, sources=opened(fewer_rows(limits, answer, held.piece_bytes)))

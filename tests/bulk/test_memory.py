@@ -49,9 +49,10 @@ def test_a_model_that_leaves_no_room_is_refused() -> None:
         CannotScoreError, match=r"this process takes \d+ MB before the first row, and --memory is 64 MB"
     ) as refused:
         check_memory(LEAST_BYTES, shares(LEAST_BYTES))
-    fitting = resident_bytes() * 8 // 7 + 10**6
+    fitting = resident_bytes() * 8 // 7 + 10**7
     with pytest.raises(CannotScoreError, match="rows need an eighth and libraries 64 MB"):
         check_memory(fitting, shares(fitting))
+    check_memory(fitting, shares(fitting), images=True)
     named = re.search(r"give --memory (\w+) or more", str(refused.value))
     assert named is not None
     least = parse_size(named[1])
