@@ -65,8 +65,9 @@ def up(folder: Path) -> Iterator[tuple[subprocess.Popen[str], Redis]]:
 
 
 def pid_of(client: Redis) -> int:
-    """The process that answers; 0 while none does."""
+    """The process that answers with its data; 0 while none does."""
     with contextlib.suppress(RedisError):
+        client.ping()  # refused while Redis reads its file, which INFO is not
         return int(client.info("server")["process_id"])
     return 0
 
