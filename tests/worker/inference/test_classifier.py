@@ -2,7 +2,7 @@
 
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -87,28 +87,6 @@ class _Meeting:
 def _best(classifier: Classifier, image: bytes) -> str:
     (row,) = classifier.run([classifier.prepare(image, _LIMITS)])
     return classifier.top(row, 1)[0][0]
-
-
-@pytest.fixture(scope="module")
-def default() -> Iterator[Classifier]:
-    classifier = Classifier.load(find_model(None))
-    classifier.warm_up()
-    yield classifier
-    classifier.close()
-
-
-@pytest.fixture
-def load() -> Iterator[Callable[..., Classifier]]:
-    """Load a model by find_model's arguments; it is closed at the end."""
-    loaded = []
-
-    def load(*args: Any, **options: Any) -> Classifier:
-        loaded.append(Classifier.load(find_model(*args, **options)))
-        return loaded[-1]
-
-    yield load
-    for classifier in loaded:
-        classifier.close()
 
 
 @pytest.mark.parametrize("photo", _GOLDEN)

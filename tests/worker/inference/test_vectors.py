@@ -1,6 +1,6 @@
 """The vectors of images: in whatever form a model has its embedding."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +12,12 @@ from tests.support.photos import PHOTOS
 from tests.support.pictures import picture, write_labels
 from tfleet.worker.image.limits import ImageLimits
 from tfleet.worker.inference import Classifier
-from tfleet.worker.model import find_model
 from tfleet.worker.model.embedding import vector_space
 from tfleet.worker.model.tensorflow import tf
 
 pytestmark = pytest.mark.process
 
 _LIMITS = ImageLimits()
-
-
-@pytest.fixture(scope="module")
-def default() -> Iterator[Classifier]:
-    classifier = Classifier.load(find_model(None))
-    classifier.warm_up()
-    yield classifier
-    classifier.close()
-
-
-@pytest.fixture
-def load() -> Iterator[Callable[..., Classifier]]:
-    """Load a model by find_model's arguments; it is closed at the end."""
-    loaded = []
-
-    def load(*args: Any, **options: Any) -> Classifier:
-        loaded.append(Classifier.load(find_model(*args, **options)))
-        return loaded[-1]
-
-    yield load
-    for classifier in loaded:
-        classifier.close()
 
 
 def test_the_default_model_has_a_vector_per_image(default: Classifier) -> None:
