@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -100,6 +100,15 @@ async def test_what_a_process_started_does_not_keep_it_alive(
     assert gone(int((tmp_path / "child").read_text()))
 
 
+@pytest.fixture
+def terminal() -> Iterator[None]:
+    """As if the tests were not run under nohup themselves."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("terminal")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_all(tmp_path: Path, number: signal.Signals, gone: Callable[[int], bool]) -> None:
     """Also one that does not listen to SIGTERM, which takes its time."""
