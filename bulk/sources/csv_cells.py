@@ -1,12 +1,13 @@
 """A block of CSV as Arrow columns: in one step by pyarrow where that reads what the rules say, else by cells.
 
 The rules are those of a CSV body that a worker takes (worker/api/protocols/native/text_cells.py). pyarrow has
-others: `0x10` is 16 to it, and `1e400` infinite. A block with such cells, or with one that is no number at
-all, is read cell by cell, so that only its own row is lost.
+others: `0x10` is 16 to it, `1e400` infinite, and `nan(1)` is NaN. A block with such cells, or with one that
+is no number at all, is read cell by cell, so that only its own row is lost.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ _TYPES: Final[Mapping[str, pa.DataType]] = {
     **{str(each): each for each in (pa.int8(), pa.int16(), pa.int32(), pa.int64())},
     **{str(each): each for each in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())},
 }
+_NAN_OF_BITS: Final = re.compile(rb"nan\(", re.IGNORECASE)
 _CELLS_AT_ONCE: Final = 256
 _WHOLE_BLOCK: Final = 2**31 - 1
 
@@ -77,7 +79,9 @@ class CsvCells:
         integers = any(pa.types.is_integer(field.type) for field in batch.schema)
         if integers and (b"0x" in content or b"0X" in content):
             return True
-        floats = (column for column in batch.columns if pa.types.is_floating(column.type))
+        floats = [column for column in batch.columns if pa.types.is_floating(column.type)]
+        if floats and b"(" in content and _NAN_OF_BITS.search(content):
+            return True
         return any(pc.any(pc.is_inf(column)).as_py() for column in floats)
 
     def _read(self, content: bytes, schema: pa.Schema) -> tuple[pa.RecordBatch, dict[int, str]]:

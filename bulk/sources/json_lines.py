@@ -19,13 +19,13 @@ from tfleet.bulk.errors import BrokenInputError, CannotScoreError
 from tfleet.bulk.sources.csv_cells import cell_type
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.json_lists import list_type, lists_column
-from tfleet.bulk.sources.json_text import LineTexts
+from tfleet.bulk.sources.json_text import LineTexts, double_name
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits
 from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, read_blocks
 from tfleet.bulk.sources.text_file import TextFile
 from tfleet.worker.api.protocols.dtypes import from_scalars
 from tfleet.worker.api.protocols.native.layout import Cell
-from tfleet.worker.api.protocols.problems import CellError, names_text, place
+from tfleet.worker.api.protocols.problems import CellError, names_text, place, quoted
 from tfleet.worker.model.signature import TensorInfo
 
 _VALUES_AT_ONCE: Final = 256
@@ -138,6 +138,9 @@ def _objects(content: bytes) -> tuple[list[dict[str, Any] | None], list[bytes], 
         else:
             if not isinstance(value, dict):
                 errors[len(found)] = "the line is no JSON object"
+                value = None
+            elif (twice := double_name(line, value)) is not None:
+                errors[len(found)] = f"the line has {quoted(twice)} twice"
                 value = None
         found.append(value)
         lines.append(line)

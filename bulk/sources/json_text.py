@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import orjson
@@ -48,7 +50,25 @@ class LineTexts:
 
 def member_texts(line: bytes) -> dict[str, str]:
     """The text of each value by its name. The line has to be a JSON object."""
-    found = {}
+    return {name: text.decode() for name, text in _members(line)}
+
+
+def double_name(line: bytes, names: Collection[str]) -> str | None:
+    """A name that occurs twice in the object of a line; None if there is none. `names` are those parsed.
+
+    A parser keeps the last value of such a name, and nobody can say whether it is the one that was meant.
+    """
+    # Most lines need no look at their tokens: each name has one colon, and without escapes it stands in the
+    # line as it is.
+    if line.count(b":") == len(names):
+        return None
+    if b"\\" not in line and all(line.count(b'"%b"' % name.encode()) == 1 for name in names):
+        return None
+    counts = Counter(name for name, _ in _members(line))
+    return next((name for name, count in counts.items() if count > 1), None)
+
+
+def _members(line: bytes) -> Iterator[tuple[str, bytes]]:
     depth = begin = 0
     name = ""
     for token in _TOKEN.finditer(line):
@@ -58,11 +78,10 @@ def member_texts(line: bytes) -> dict[str, str]:
             begin = token.end()
         elif depth == 1 and sign in {b",", b"}"}:
             if text := line[begin : token.start()].strip():  # `{}` has none
-                found[name] = text.decode()
+                yield name, text
             begin = token.end()
         if sign in {b"{", b"["}:
             depth += 1
             begin = token.end() if depth == 1 else begin
         elif sign in {b"}", b"]"}:
             depth -= 1
-    return found

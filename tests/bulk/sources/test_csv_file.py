@@ -62,6 +62,7 @@ def test_only_wanted_columns_are_read(source: Any) -> None:
     [
         ("abc,1", "column 'x': 'abc' is no float32"),
         ("1e400,1", "column 'x': '1e400' is out of range for float32"),
+        ("nan(1),1", "column 'x': 'nan(1)' is no float32"),
         ("1,1.0", "column 'n': '1.0' is no int8"),
         ("1,300", "column 'n': 300 is out of range for int8 (-128 to 127)"),
         ("1,0x10", "column 'n': '0x10' is no int8"),

@@ -74,6 +74,7 @@ def test_the_models_columns_have_its_types_and_others_are_text(source: Any) -> N
         ('{"m": [1, 2]}', "column 'm': is no list<item: list<item: int32>>"),
         ('{"x": 1', "the line is not JSON: unexpected end of data"),
         ("[1]", "the line is no JSON object"),
+        ('{"x": 1, "n": 2, "x": 3}', "the line has 'x' twice"),
     ],
 )
 def test_a_wrong_value_is_an_error_of_its_row_alone(source: Any, line: str, error: str) -> None:

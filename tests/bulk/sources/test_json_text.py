@@ -5,9 +5,10 @@ from typing import Any
 
 import hypothesis.strategies as st
 import orjson
+import pytest
 from hypothesis import given
 
-from tfleet.bulk.sources.json_text import LineTexts, member_texts
+from tfleet.bulk.sources.json_text import LineTexts, double_name, member_texts
 
 TEXT = st.text(st.sampled_from('a"\\{}[],: ä\n\U0001f600'), max_size=6)
 VALUES = st.recursive(
@@ -31,6 +32,23 @@ def test_each_member_has_its_own_text(found: dict[str, Any], ascii_only: bool, s
 
 def test_the_last_of_two_members_with_one_name_counts() -> None:
     assert member_texts(b'{"a": 1.10, "a": 2.50}') == {"a": "2.50"}
+
+
+@pytest.mark.parametrize(
+    ("line", "twice"),
+    [
+        ('{"a": 1, "b": 2}', None),
+        ('{"a": 1, "b": 2, "a": 3}', "a"),
+        ('{"a": "12:30", "b": {"a": 1, "a": 2}}', None),
+        ('{"a": "a", "b": ["a", ":"]}', None),
+        ('{"a": ":", "\\u0061": 2}', "a"),
+        ('{"\\"a": 1, "a": 2}', None),
+        ('{"": ":", "": 2}', ""),
+        ("{}", None),
+    ],
+)
+def test_a_name_that_occurs_twice_is_found(line: str, twice: str | None) -> None:
+    assert double_name(line.encode(), orjson.loads(line)) == twice
 
 
 def test_a_number_beside_a_deeply_nested_value_has_its_text() -> None:
