@@ -159,9 +159,19 @@ def _piece(
     if contents:
         for index, made in zip(contents, embedder.embed(list(contents.values())), strict=True):
             file, digest, bytes_read = files[index], read[index].digest, read[index].size
+            vector = made if isinstance(made, str) else _kept(made)
             read[index] = (
-                _Read(file, digest, bytes_read, reason=made)
-                if isinstance(made, str)
-                else _Read(file, digest, bytes_read, made.astype(np.float16))
+                _Read(file, digest, bytes_read, reason=vector)
+                if isinstance(vector, str)
+                else _Read(file, digest, bytes_read, vector)
             )
     return read
+
+
+def _kept(made: npt.NDArray[Any]) -> Vector | str:
+    """The vector as the cache has it, or why no head can learn from it."""
+    with np.errstate(over="ignore"):
+        vector = made.astype(np.float16)
+    if np.isfinite(vector).all():
+        return vector
+    return f"its vector has numbers beyond {np.finfo(np.float16).max:,.0f}, or no number at all: use another --backbone"

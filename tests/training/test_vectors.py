@@ -36,8 +36,12 @@ class CountingEmbedder:
             if len(self.asked) > self._ends_at:
                 raise RetrainFailedError("enough")
         return [
-            "these bytes are not an image" if each.startswith(b"text") else _vector(each) for each in photos
+            "these bytes are not an image" if each.startswith(b"text") else self._made(each)
+            for each in photos
         ]
+
+    def _made(self, content: bytes) -> npt.NDArray[np.float32]:
+        return _vector(content)
 
     def close(self) -> None:
         """Nothing."""
@@ -117,3 +121,22 @@ def test_a_photograph_that_vanishes_is_passed_over(tmp_path: Path) -> None:
         found = embed_photos(found_before, CountingEmbedder(), cache, lambda _: None)
     assert [each.reason for each in found.passed_over] == ["cannot be read: No such file or directory"]
     assert len(found.photos) == 15
+
+
+@pytest.mark.parametrize("number", [1e6, -np.inf, np.nan])
+def test_a_vector_that_is_not_finite_is_passed_over(number: float, tmp_path: Path) -> None:
+    """It would make the whole head not finite, and stay in the cache."""
+
+    class Wild(CountingEmbedder):
+        def _made(self, content: bytes) -> npt.NDArray[np.float32]:
+            return np.full(4, number if content == b"b003" else 1, dtype=np.float32)
+
+    root = _photos(tmp_path / "photos")
+    found = _pass(root, Wild(), tmp_path / "cache")
+    (passed,) = found.passed_over
+    assert passed.path == "b/3.jpg"
+    assert "beyond 65,504" in passed.reason
+    assert (len(found.photos), found.made) == (15, 15)
+    again = CountingEmbedder()
+    assert len(_pass(root, again, tmp_path / "cache").photos) == 16
+    assert again.asked == [b"b003"], "nothing was kept of it"
