@@ -9,7 +9,7 @@ every second penalty is tried, and one that is no better ends the search.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -83,14 +83,19 @@ class HeadTrainer:
         """How many parts the photographs are judged in, see `mislabels`."""
         return _FOLDS_OF_MUCH if self._is_much else _FOLDS
 
-    def train(self, splits: Sequence[Split]) -> TrainedHead:
-        """The head for these splits[photos], of which each class has one to train with."""
+    def train(
+        self, splits: Sequence[Split], report: Callable[[int, int], None] = lambda _done, _total: None
+    ) -> TrainedHead:
+        """The head for these splits[photos], of which each class has one to train with.
+
+        `report` is told how many trainings are done, of how many at most.
+        """
         parts = np.array([str(each) for each in splits])
         train, validation = (np.flatnonzero(parts == each) for each in (Split.TRAIN, Split.VALIDATION))
         regression = self._regression(train)
         best = _DEFAULT_PENALTY
         if len(validation):
-            best = self._search(regression, validation)
+            best = self._search(regression, validation, report)
             rows = np.concatenate([train, validation])
             steps = regression.steps
             regression = self._regression(rows)
@@ -105,11 +110,18 @@ class HeadTrainer:
         regression.fit(l2, _TOLERANCE)
         return StartHead(regression.head(self._axes), l2 * self._axes.scale**2)
 
-    def _search(self, regression: SoftmaxRegression, validation: npt.NDArray[np.intp]) -> float:
+    def _search(
+        self,
+        regression: SoftmaxRegression,
+        validation: npt.NDArray[np.intp],
+        report: Callable[[int, int], None],
+    ) -> float:
         rows, classes = self._axes.rows[validation], self._classes[validation]
         best, least, worse = _DEFAULT_PENALTY, np.inf, 0
-        for penalty in PENALTIES[:: 2 if self._is_much else 1]:
+        penalties = PENALTIES[:: 2 if self._is_much else 1]
+        for done, penalty in enumerate(penalties, 1):
             regression.fit(penalty, _SEARCH_TOLERANCE)
+            report(done, len(penalties) + 1)  # the last one is that of the head
             loss = balanced_loss(softmax(regression.scores(rows)), classes)
             if loss < least - _WORTH:
                 best, least, worse = penalty, loss, 0

@@ -25,6 +25,15 @@ class TuningProgress:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class PartsProgress:
+    """How far a step is: the parts that are done, of `total` at most. `alike` says that all take as long."""
+
+    done: int
+    total: int
+    alike: bool = True
+
+
 class Watcher(Protocol):
     """Is told how far a run is."""
 
@@ -37,9 +46,12 @@ class Watcher(Protocol):
     def tuning(self, progress: TuningProgress) -> None:
         """The fine-tuning is so far."""
 
+    def parts(self, progress: PartsProgress) -> None:
+        """The step is so far."""
+
 
 class ProgressBars:
-    """A bar for the pass, and a line for each other step."""
+    """A bar for the step that is done now."""
 
     def __init__(self, clock: Callable[[], float], *, shown: bool) -> None:
         self._clock = clock
@@ -83,6 +95,11 @@ class ProgressBars:
         said = tuning_text(progress, self._clock() - self._began_s)
         self._progress.update(self._task, total=progress.total, completed=progress.done, said=said)
 
+    def parts(self, progress: PartsProgress) -> None:
+        """See `Watcher`."""
+        said = parts_text(progress, self._clock() - self._began_s)
+        self._progress.update(self._task, total=progress.total, completed=progress.done, said=said)
+
 
 def pass_text(progress: PassProgress, seconds: float) -> str:
     """Such as `1,200 of 3,670 photographs, 85/s, 0:29 left`.
@@ -100,6 +117,16 @@ def tuning_text(progress: TuningProgress, seconds: float) -> str:
     """Such as `epoch 3, 0:29 left at most`: it ends sooner where more epochs would be in vain."""
     left = seconds / progress.done * (progress.total - progress.done)
     return f"epoch {progress.epoch}, {clock_text(left)} left at most"
+
+
+def parts_text(progress: PartsProgress, seconds: float) -> str:
+    """Such as `2 of 5, 0:29 left`, without the time where it can't be known."""
+    text = f"{progress.done:,} of {progress.total:,}"
+    if not progress.alike:
+        return f"{text} at most"
+    if not progress.done:
+        return text
+    return f"{text}, {clock_text(seconds / progress.done * (progress.total - progress.done))} left"
 
 
 def clock_text(seconds: float) -> str:

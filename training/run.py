@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tfleet import __version__
 from tfleet.client.async_client import AsyncFleetClient
 from tfleet.training.decoding import PhotoDecoder
-from tfleet.training.duplicates import find_duplicates
+from tfleet.training.duplicates import Sketch, find_duplicates
 from tfleet.training.errors import CannotRetrainError, RetrainFailedError
 from tfleet.training.evaluation import evaluate
 from tfleet.training.export import UNKNOWN, write_model
@@ -22,15 +25,17 @@ from tfleet.training.head import HeadTrainer, TrainedHead
 from tfleet.training.local_embedder import find_backbone, load_embedder
 from tfleet.training.looks import PhotoLooks
 from tfleet.training.material import Material, SplitPlan, training_material, warnings_of
-from tfleet.training.mislabels import deal_folds, find_mislabels, judge
+from tfleet.training.mislabels import FoldFit, deal_folds, find_mislabels, judge
 from tfleet.training.model_versions import new_version, next_version, publish
 from tfleet.training.photos import find_photos
+from tfleet.training.progress import PartsProgress
 from tfleet.training.report import write_report
 from tfleet.training.results import (
     Duplicates,
     Evaluation,
     FineTuning,
     Mislabels,
+    Photo,
     Results,
     RunFacts,
     RunSettings,
@@ -42,6 +47,9 @@ from tfleet.training.vector_cache import VectorCache
 from tfleet.training.vectors import Embedder, embed_photos
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from tfleet.training.options import RetrainOptions
     from tfleet.training.progress import Watcher
     from tfleet.worker.inference.classifier import Classifier
@@ -108,16 +116,17 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
         head_s = time.monotonic()
         material = training_material(root, embedded, plan)
         trainer = HeadTrainer(material.vectors, material.columns, len(material.classes))
-        head = trainer.train(material.splits)
+        head = trainer.train(
+            material.splits, lambda done, most: watcher.parts(PartsProgress(done, most, alike=False))
+        )
         done_s = time.monotonic()
         tuned = None
         if tuner is not None:
             tuned = tuner.tune(
                 found, material, trainer.start(material.splits, head.l2), watcher, options.target.model
             )
-        watcher.step("looking for wrong labels and copies")
         looks = PhotoLooks(found, decoder)
-        judged = _judged(material, trainer, _HeadAndNetwork(head, tuned), looks, options)
+        judged = _judged(material, trainer, _HeadAndNetwork(head, tuned), looks, options, watcher)
         watcher.step("writing the model")
         now_s = time.monotonic()
         times = RunTimes(
@@ -177,6 +186,7 @@ def _judged(
     trained: _HeadAndNetwork,
     looks: PhotoLooks,
     options: RetrainOptions,
+    watcher: Watcher,
 ) -> _Judgement:
     """How good the model is, and what is probably wrong with the photographs."""
     tested = [index for index, split in enumerate(material.splits) if split is Split.TEST]
@@ -186,16 +196,39 @@ def _judged(
 
     of_head = evaluation_of(trained.head.head.probabilities(material.vectors[tested]))
     of_tuned = None if trained.tuned is None else evaluation_of(trained.tuned.probabilities)
+    watcher.step("looking for wrong labels")
     folds = deal_folds(material.columns, material.units, trainer.folds)
-    judged = judge(material.columns, folds, len(material.classes), trainer.fold_fit(trained.head.l2))
+    fit = _watched(trainer.fold_fit(trained.head.l2), len(set(folds.tolist())), watcher)
+    judged = judge(material.columns, folds, len(material.classes), fit)
+    mislabels = find_mislabels(material.photos, material.classes, material.columns, judged)
+    watcher.step("looking for copies")
     return _Judgement(
         evaluation=of_head if of_tuned is None or trained.kept is None else of_tuned,
-        mislabels=find_mislabels(material.photos, material.classes, material.columns, judged),
-        duplicates=find_duplicates(material.photos, material.vectors, looks.sketches),
+        mislabels=mislabels,
+        duplicates=find_duplicates(material.photos, material.vectors, partial(_looked, looks, watcher)),
         fine_tuning=None
         if of_tuned is None or trained.tuned is None
         else trained.tuned.figures(of_head.accuracy, of_tuned.accuracy),
     )
+
+
+def _watched(fit: FoldFit, folds: int, watcher: Watcher) -> FoldFit:
+    """The same, which tells how many of the folds are through."""
+    done = count(1)
+
+    def watched(train: npt.NDArray[np.intp], held_out: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+        found = fit(train, held_out)
+        watcher.parts(PartsProgress(next(done), folds))
+        return found
+
+    return watched
+
+
+def _looked(looks: PhotoLooks, watcher: Watcher, photos: Sequence[Photo]) -> Iterator[Sketch | None]:
+    """The sketches of photographs, which are read again one by one."""
+    for done, sketch in enumerate(looks.sketches(photos), 1):
+        watcher.parts(PartsProgress(done, len(photos)))
+        yield sketch
 
 
 def _written(

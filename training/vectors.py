@@ -159,11 +159,11 @@ def _piece(
     if contents:
         for index, made in zip(contents, embedder.embed(list(contents.values())), strict=True):
             file, digest, bytes_read = files[index], read[index].digest, read[index].size
-            vector = made if isinstance(made, str) else _kept(made)
+            kept = made if isinstance(made, str) else _kept(made)
             read[index] = (
-                _Read(file, digest, bytes_read, reason=vector)
-                if isinstance(vector, str)
-                else _Read(file, digest, bytes_read, vector)
+                _Read(file, digest, bytes_read, reason=kept)
+                if isinstance(kept, str)
+                else _Read(file, digest, bytes_read, kept)
             )
     return read
 
@@ -174,4 +174,5 @@ def _kept(made: npt.NDArray[Any]) -> Vector | str:
         vector = made.astype(np.float16)
     if np.isfinite(vector).all():
         return vector
-    return f"its vector has numbers beyond {np.finfo(np.float16).max:,.0f}, or no number at all: use another --backbone"
+    largest = f"{np.finfo(np.float16).max:,.0f}"
+    return f"its vector has numbers beyond {largest}, or none at all: use another --backbone"

@@ -95,3 +95,12 @@ def test_the_loss_of_each_class_counts_alike(sizes: tuple[int, int]) -> None:
     classes = np.repeat([0, 1], sizes)
     probabilities = np.where(classes[:, None] == 0, [[0.5, 0.5]], [[0.75, 0.25]]).astype(np.float32)
     assert balanced_loss(probabilities, classes) == pytest.approx((-np.log(0.5) - np.log(0.25)) / 2)
+
+
+def test_it_says_how_many_penalties_are_tried() -> None:
+    vectors, classes, splits = _noisy()
+    told: list[tuple[int, int]] = []
+    HeadTrainer(vectors, classes, 3).train(splits, lambda done, most: told.append((done, most)))
+    most = len(PENALTIES) + 1
+    assert told == [(done, most) for done in range(1, len(told) + 1)]
+    assert 2 < len(told) < most
