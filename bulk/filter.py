@@ -182,6 +182,9 @@ def _compared(value: Any, op: ast.cmpop, other: ast.expr, batch: pa.RecordBatch)
         return _NULL[type(op)](value)
     assert isinstance(other, ast.Tuple | ast.List), "the parser has checked it"
     among = _array([_literal(each) for each in other.elts])
+    if len(among):
+        # It fails for what `==` would: a cast makes 18 of a list the text "18", and "018" would not be it.
+        pc.equal(*_alike(value, among[0]))
     found = pc.is_in(value, value_set=among.cast(value.type))
     found = pc.if_else(pc.is_valid(value), found, pa.scalar(None, pa.bool_()))
     return pc.invert(found) if isinstance(op, ast.NotIn) else found

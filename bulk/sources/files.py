@@ -115,7 +115,8 @@ class InputFile:
 
     def format(self, stated: str | None) -> str:
         """One of `FORMATS`: the stated one, or what the content or the name says. Raises CannotScoreError."""
-        found = self._by_content() or stated or self.by_name()
+        by_content = self._by_content()  # first, as it refuses what cannot be read
+        found = stated or by_content or self.by_name()
         if found is not None:
             return found
         instead = ", or name the files by a pattern" if self.listed else ""

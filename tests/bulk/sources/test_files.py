@@ -90,6 +90,11 @@ def test_a_file_that_nothing_tells_needs_the_option(tmp_path: Path) -> None:
         file.format(None)
 
 
+def test_the_option_says_more_than_the_content(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("PAR1,PAR2\n1,2\n")
+    assert InputFile(str(tmp_path / "rows.csv")).format("csv") == "csv"
+
+
 def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "rows").write_bytes(b"1" * 100_000)
     assert InputFile(str(tmp_path / "rows")).digest().sha256 == hashlib.sha256(b"1" * 100_000).hexdigest()
