@@ -115,6 +115,10 @@ class InputFile:
 
     def format(self, stated: str | None) -> str:
         """One of `FORMATS`: the stated one, or what the content or the name says. Raises CannotScoreError."""
+        try:
+            self.path.encode()
+        except UnicodeEncodeError:
+            raise CannotScoreError(f"{self.name}: its name is not UTF-8: rename it") from None
         by_content = self._by_content()  # first, as it refuses what cannot be read
         found = stated or by_content or self.by_name()
         if found is not None:

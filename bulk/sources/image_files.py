@@ -29,11 +29,6 @@ class ImageFilesSource:
                 f"{signed.name}: has a query, which the output would show: download it first"
             )
         self.rows: int | None = len(files)
-        for file in files:
-            try:
-                file.path.encode()
-            except UnicodeEncodeError:
-                raise CannotScoreError(f"{file.name}: its name is not UTF-8: rename it") from None
         self._files = files
         self._number = number
         self._limits = limits

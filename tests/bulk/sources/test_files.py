@@ -95,6 +95,14 @@ def test_the_option_says_more_than_the_content(tmp_path: Path) -> None:
     assert InputFile(str(tmp_path / "rows.csv")).format("csv") == "csv"
 
 
+@pytest.mark.parametrize("ending", ["jpg", "csv"])
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / os.fsdecode(b"\xff." + ending.encode())
+    path.write_text("x\n1\n")
+    with pytest.raises(CannotScoreError, match="its name is not UTF-8: rename it"):
+        InputFile(str(path)).format(None)
+
+
 def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
     (tmp_path / "rows").write_bytes(b"1" * 100_000)
     assert InputFile(str(tmp_path / "rows")).digest().sha256 == hashlib.sha256(b"1" * 100_000).hexdigest()

@@ -43,9 +43,3 @@ def test_a_missing_image_is_refused(files: list[InputFile]) -> None:
     Path(files[3].name).unlink()
     with pytest.raises(CannotScoreError, match=r"3.jpg: cannot be read: No such file or directory"):
         ImageFilesSource(files, 0, LIMITS).digest()
-
-
-def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    name = str(tmp_path / os.fsdecode(b"\xff.jpg"))
-    with pytest.raises(CannotScoreError, match="its name is not UTF-8: rename it"):
-        ImageFilesSource([InputFile(name)], 0, PieceLimits(10, 10))
