@@ -16,7 +16,7 @@ from tfleet.bulk.fleet_connection import FleetConnection, arrow_stream
 from tfleet.bulk.image_content import LOCAL_IMAGES, ImageReader, unreadable
 from tfleet.bulk.isolation import RejectedRowsError, note_nulls, score_isolated
 from tfleet.bulk.predictions import FleetLabelPredictions, PredictionColumns
-from tfleet.bulk.scorer import ScoredBatch, scattered
+from tfleet.bulk.scorer import ScoredBatch, scattered, without_nan
 
 if TYPE_CHECKING:
     from tfleet.bulk.model_columns import ModelColumns, TakenColumns
@@ -48,7 +48,8 @@ class FleetScorer:
     def score(self, batch: pa.RecordBatch, unread: Mapping[int, str]) -> ScoredBatch:
         """Score the rows, but those that are `unread`. Raises RunFailedError."""
         rows = batch.select(list(self.columns.names))
-        return score_isolated(rows, unread, self.predictions.schema, self._ask)
+        found = score_isolated(rows, unread, self.predictions.schema, self._ask)
+        return without_nan(found, self.predictions)
 
     def _ask(self, rows: pa.RecordBatch) -> list[pa.Array]:
         stream = arrow_stream(rows)
@@ -105,7 +106,7 @@ class FleetImageScorer:
         schema = self.predictions.schema
         columns = self.predictions.of_answers(answers, len(indices))
         found = [(indices, pa.RecordBatch.from_arrays(columns, schema=schema))] if indices else []
-        return ScoredBatch(scattered(found, batch.num_rows, schema), errors)
+        return without_nan(ScoredBatch(scattered(found, batch.num_rows, schema), errors), self.predictions)
 
 
 def plain_column(table: pa.Table, field: pa.Field, rows: int) -> pa.Array:

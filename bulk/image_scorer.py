@@ -15,7 +15,7 @@ import pyarrow as pa
 from tfleet.bulk.image_content import LOCAL_IMAGES, ImageReader, unreadable
 from tfleet.bulk.isolation import note_nulls
 from tfleet.bulk.predictions import LabelPredictions
-from tfleet.bulk.scorer import ScoredBatch, scattered
+from tfleet.bulk.scorer import ScoredBatch, scattered, without_nan
 from tfleet.runtime.cpus import usable_cpus
 from tfleet.worker.image.errors import ImageError
 from tfleet.worker.image.limits import ImageLimits
@@ -80,7 +80,8 @@ class ImageScorer:
                     errors[index] = unreadable(error)
         found: _Found = []
         self._run(list(prepared), prepared, found, errors)
-        return ScoredBatch(scattered(found, batch.num_rows, self.predictions.schema), errors)
+        scored = ScoredBatch(scattered(found, batch.num_rows, self.predictions.schema), errors)
+        return without_nan(scored, self.predictions)
 
     def _run(
         self,

@@ -19,7 +19,7 @@ from tfleet.bulk.predictions import (
     output_schema,
     schema_of,
 )
-from tfleet.bulk.scorer import ScoredBatch
+from tfleet.bulk.scorer import ScoredBatch, without_nan
 from tfleet.contract.problem import ProblemError
 from tfleet.worker.api.protocols.limits import InputLimits
 from tfleet.worker.api.protocols.native.arrow_input import decode_batches
@@ -51,7 +51,8 @@ class LocalScorer:
     def score(self, batch: pa.RecordBatch, unread: Mapping[int, str]) -> ScoredBatch:
         """Score the rows, but those that are `unread`. Raises RunFailedError."""
         rows = batch.select(list(self.columns.names))
-        return score_isolated(rows, unread, self.predictions.schema, self._run)
+        found = score_isolated(rows, unread, self.predictions.schema, self._run)
+        return without_nan(found, self.predictions)
 
     def _run(self, rows: pa.RecordBatch) -> list[pa.Array]:
         columns = self.columns

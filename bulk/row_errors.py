@@ -9,6 +9,7 @@ from tfleet.worker.api.protocols.problems import place
 
 ERROR_COLUMN: Final = "_error"
 NO_VALUE: Final = "no value"
+NO_BEST_LABEL: Final = "the model's best score is NaN: no label is the best one"
 
 _ROW_0: Final = place("", 0).removeprefix(place(""))
 _VALUE: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<![\w.])[-+]?\d[\w.+-]*")

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tfleet.bulk.predictions import PredictionColumns
+from tfleet.bulk.row_errors import NO_BEST_LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +56,25 @@ def scattered(
         together.num_rows
     )
     return together.take(pa.array(position, mask=position < 0))
+
+
+def without_nan(scored: ScoredBatch, predictions: PredictionColumns) -> ScoredBatch:
+    """The same, with an error for each row whose best score is NaN: its label would be any one of them."""
+    if predictions.label is None:
+        return scored
+    rows, best = _best_scores(scored.predictions.column(1))
+    wrong = rows[pc.fill_null(pc.is_nan(best), False).to_numpy(zero_copy_only=False)]
+    if not len(wrong):
+        return scored
+    count = scored.predictions.num_rows
+    kept = pa.array(np.arange(count), mask=np.isin(np.arange(count), wrong))
+    errors = dict(scored.errors) | dict.fromkeys(wrong.tolist(), NO_BEST_LABEL)
+    return ScoredBatch(scored.predictions.take(kept), errors)
+
+
+def _best_scores(column: pa.Array) -> tuple[npt.NDArray[np.int64], pa.Array]:
+    """The best score of each row that has one, and the indices of these rows."""
+    if not pa.types.is_list(column.type):
+        return np.arange(len(column)), column
+    first = pc.list_slice(column, 0, 1)
+    return pc.list_parent_indices(first).to_numpy(), pc.list_flatten(first)

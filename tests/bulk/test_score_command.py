@@ -66,21 +66,24 @@ def test_bad_rows_have_an_error_and_the_exit_code_says_so(score: Score, tmp_path
     lines = flowers(1000).splitlines()
     lines[501] = "500,wide,1,1,1"
     lines[701] = "700,1,1"
+    lines[801] = "800,inf,1,1,1"  # to which the model answers NaN
     (tmp_path / "rows.csv").write_text("\n".join(lines))
     done = score("rows.csv", "-o", "out", "--model", IRIS, "--json", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     summary = json.loads(done.stdout)
-    assert (summary["rows"], summary["scored"], summary["failed"]) == (1000, 998, 2)
-    assert sum(summary["labels"].values()) == sum(summary["confidence"]) == 998
+    assert (summary["rows"], summary["scored"], summary["failed"]) == (1000, 997, 3)
+    assert sum(summary["labels"].values()) == sum(summary["confidence"]) == 997
     assert summary["errors"] == {
         "column 'sepal_length': … is no float32": 1,
         "the row has … values, and the header … columns": 1,
+        "the model's best score is NaN: no label is the best one": 1,
     }
     table = pq.read_table(tmp_path / "out")
     failed = [row for row in table.to_pylist() if row["_error"] is not None]
     assert [row["_error"] for row in failed] == [
         "column 'sepal_length': 'wide' is no float32",
         "the row has 3 values, and the header 5 columns",
+        "the model's best score is NaN: no label is the best one",
     ]
     assert {row["label"] for row in failed} == {None}
     assert table.num_rows == 1000
