@@ -19,9 +19,12 @@ from typing import Final, NoReturn
 
 from tfleet.training.distributed.rank_job import LOST_PEER, RankJob
 
-# How JAX tells that a peer has gone: an error with a status, of types that it has for all else, too.
+# How JAX tells that a peer has gone: an error with a status, of types that it has for all else, too. Each
+# computation that waits for another one puts its own words before those of that one.
 _PEER: Final = re.compile(
-    r"[A-Z_]+: (Gloo |Barrier |.*(coordination service|heartbeat|connection refused))", re.IGNORECASE
+    r"[A-Z_]+: (?:Error dispatching computation: )*"
+    r"((?:Gloo |Barrier |.*(?:coordination service|heartbeat|connection refused)).*)",
+    re.IGNORECASE,
 )
 
 
@@ -34,9 +37,8 @@ def _main() -> None:
             print(error.code, file=sys.stderr)
         _end(error.code if isinstance(error.code, int) else 1)
     except BaseException as error:  # whatever the script raises ends the run
-        if _is_of_peer(error):
-            first_line = str(error).partition("\n")[0]
-            print(f"lost another process: {first_line}", file=sys.stderr)
+        if said := said_of_peer(error):
+            print(f"lost another process: {said}", file=sys.stderr)
             _end(LOST_PEER)
         traceback.print_exception(type(error), error, _from_script(error, job.script))
         _end(1)
@@ -71,8 +73,10 @@ def _run(job: RankJob) -> None:
     others.finish()
 
 
-def _is_of_peer(error: BaseException) -> bool:
-    return isinstance(error, ValueError | RuntimeError) and _PEER.match(str(error)) is not None
+def said_of_peer(error: BaseException) -> str:
+    """What JAX says of another process that has gone, in one line; empty if that is not the error's cause."""
+    found = _PEER.match(str(error)) if isinstance(error, ValueError | RuntimeError) else None
+    return found[1] if found else ""
 
 
 def _from_script(error: BaseException, script: str) -> TracebackType | None:
