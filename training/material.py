@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy.typing as npt
 from tfleet.runtime.printable import printable
 from tfleet.training.photos import FEW_PHOTOS, FoundPhotos, check_classes
 from tfleet.training.results import Photo, Split
-from tfleet.training.splits import Shares, SplitPhoto, split_photos, unit_of
+from tfleet.training.splits import GROUP, Shares, SplitPhoto, split_photos, unit_of
 from tfleet.training.vectors import EmbeddedPhotos
 
 _MOST_NAMED: Final = 8
@@ -65,8 +67,8 @@ def training_material(root: Path, embedded: EmbeddedPhotos, plan: SplitPlan) -> 
     )
 
 
-def warnings_of(found: FoundPhotos, material: Material, damaged: int) -> Iterator[str]:
-    """What the user should know, a line each. `damaged` is the number of vectors that were made again."""
+def warnings_of(found: FoundPhotos, material: Material, plan: SplitPlan, damaged: int) -> Iterator[str]:
+    """What the user should know, a line each. `damaged` is the number of the cache's vectors that are so."""
     unread = [each for each in found.classes if each not in material.classes]
     if lost := sorted([*found.empty, *unread]):
         yield f"the model does not know {_named(lost)}: no file there can be read as a photograph"
@@ -81,8 +83,24 @@ def warnings_of(found: FoundPhotos, material: Material, damaged: int) -> Iterato
     validated = {each.label for each in material.photos if each.split is Split.VALIDATION}
     if alone := [label for label in material.classes if label not in validated]:
         yield f"nothing to validate with: {_named(alone)}: give more photographs, or smaller groups"
+    if alike := [" and ".join(each) for each in _look_alike(material.classes)]:
+        yield f"classes whose names look alike: {_named(alike)}: make one folder of those that are one class"
+    grouped = sum(unit.startswith(GROUP) for unit in material.units)
+    if plan.group_by is not None and grouped < len(material.units):
+        yield (
+            f"--group-by finds a group in the paths of {grouped:,} of {len(material.units):,} photographs: "
+            "each of the others is alone"
+        )
     if damaged:
-        yield f"{damaged:,} vectors of the cache were damaged, and were made again"
+        yield f"{damaged:,} vectors of the cache were damaged: they are made again where they are needed"
+
+
+def _look_alike(names: Sequence[str]) -> list[list[str]]:
+    """Those that differ only in the case of letters, or in how Unicode writes them."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for each in names:
+        alike[unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", each).casefold())].append(each)
+    return [each for each in alike.values() if len(each) > 1]
 
 
 def _named(names: Sequence[str]) -> str:

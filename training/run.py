@@ -139,7 +139,7 @@ def retrain(root: Path, options: RetrainOptions, watcher: Watcher) -> Retrained:
             duplicates=judged.duplicates,
             photos=material.photos,
             passed_over=(*found.passed_over, *embedded.passed_over),
-            warnings=tuple(warnings_of(found, material, cache.damaged)),
+            warnings=tuple(warnings_of(found, material, plan, cache.damaged)),
             fine_tuning=judged.fine_tuning,
         )
         return _written(results, options, local.classifier, _HeadAndNetwork(head, tuned), looks)

@@ -41,6 +41,10 @@ NOHASH: Final = re.compile(r"^(.*)_nohash_")
 """The names that TensorFlow's retrain.py keeps together: what stands before `_nohash_` is the group."""
 
 
+GROUP: Final = "group "
+"""What the unit of a group begins with. Digests have no blank."""
+
+
 def unit_of(name: str, digest: str, group_by: re.Pattern[str] | None) -> str:
     """The unit of a photograph, by its path within the folder of classes and its content's digest.
 
@@ -50,7 +54,7 @@ def unit_of(name: str, digest: str, group_by: re.Pattern[str] | None) -> str:
     found = (group_by or NOHASH).search(name)
     # An empty group, as of 'x*', is none: it would have all photographs.
     group = found and (found[1] if found.re.groups else found[0])
-    return f"group {group}" if group else digest
+    return f"{GROUP}{group}" if group else digest
 
 
 def split_photos(photos: Sequence[SplitPhoto], shares: Shares) -> list[Split]:
