@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tfleet.training.markup import Markup, element, joined, name
-from tfleet.training.results import Confusion, Evaluation, Results
+from tfleet.training.results import Confusion, Evaluation, Results, Split
 
 _MOST_NAMED: Final = 6
 _WIDE: Final = 0.1  # of the interval: no two models that differ by less can be told apart
@@ -67,6 +67,14 @@ def _of_copies(results: Results) -> Iterator[Advice]:
                 ".",
             ),
             joined("The test has pictures that training has seen, so the accuracy above is too good."),
+        )
+    again = sum(
+        1 for each in results.duplicates.listed if all(photo.split is Split.TEST for photo in each.photos)
+    )
+    if again:
+        yield Advice(
+            joined(f"Remove copies within the test ({again:,})."),
+            joined("Each picture counts as often as it is there, so the accuracy above is less certain."),
         )
 
 

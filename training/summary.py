@@ -11,7 +11,7 @@ from tfleet.client.text import count
 from tfleet.contract.names import PROXY_PORT
 from tfleet.runtime.printable import printable
 from tfleet.training.report import PAGE
-from tfleet.training.results import FineTuning, Share, Split
+from tfleet.training.results import Duplicates, FineTuning, Share, Split
 from tfleet.training.run import Retrained
 
 _PERCENT: Final = 100
@@ -36,7 +36,7 @@ def summary_lines(made: Retrained, *, serves: bool) -> Iterator[str]:
     if results.mislabels is not None and results.mislabels.total:
         yield f"labels     {count(results.mislabels.total, 'photograph')} probably in the wrong folder"
     if results.duplicates is not None and results.duplicates.total:
-        yield f"copies     {count(results.duplicates.total, 'picture')} in several files"
+        yield f"copies     {_copies(results.duplicates)}"
     times = results.run.times
     yield (
         f"time       {times.seconds:.1f} s: {times.vectors_seconds:.1f} s for {times.new_vectors:,} new "
@@ -53,6 +53,12 @@ def _next_steps(made: Retrained) -> Iterator[str]:
     yield f"ask        curl -F data=@photo.jpg localhost:{PROXY_PORT}/models/{name}"
     if version > 1:
         yield f"roll out   tfleet rollout {name} {version} --percent 10 --wait"
+
+
+def _copies(duplicates: Duplicates) -> str:
+    said = f"{count(duplicates.total, 'picture')} in several files"
+    across = sum(each.across_classes for each in duplicates.listed)
+    return f"{said}, {across:,} of them in several classes" if across else said
 
 
 def _accuracy(share: Share) -> str:

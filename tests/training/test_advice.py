@@ -59,6 +59,13 @@ def test_copies_in_the_test_spoil_its_figure() -> None:
     assert "too good" in found[0].why
 
 
+def test_copies_within_the_test_make_it_less_certain() -> None:
+    photos = [Photo(f"{each}.jpg", "花", "0", 1, Split.TEST) for each in range(7)]
+    (found,) = advice(replace(results(), duplicates=Duplicates((Copies(photos, exact=True),), 1)))
+    assert found.what == "Remove copies within the test (1)."
+    assert "less certain" in found.why
+
+
 @pytest.mark.parametrize(
     ("evaluation", "told"),
     [
