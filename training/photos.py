@@ -26,6 +26,8 @@ FEW_PHOTOS: Final = 20
 _LEAST_CLASSES: Final = 2
 _HIDDEN: Final = (".", "__MACOSX")
 _BYTE_ORDER_MARK: Final = "\ufeff"
+_LINE_ENDS: Final = "\n\r"
+"""What ends a line of labels.txt where a worker reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def _check_label(root: Path, name: str) -> None:
     except UnicodeEncodeError:
         problem = "is not UTF-8"
     else:
-        if "\n" not in name and name == name.strip() and not name.startswith(_BYTE_ORDER_MARK):
+        one_line = not set(_LINE_ENDS) & set(name)
+        if one_line and name == name.strip() and not name.startswith(_BYTE_ORDER_MARK):
             return
         problem = "has a line end in it, or a blank at an end"
     raise CannotRetrainError(

@@ -48,7 +48,10 @@ def test_one_class_is_refused(tmp_path: Path, names: list[str]) -> None:
         find_photos(_write(tmp_path, *names))
 
 
-@pytest.mark.parametrize("name", [" roses", "ro\nses", "roses\u00a0", "\ufeffroses", os.fsdecode(b"\xff")])
+_NO_LABELS = (" roses", "ro\nses", "ro\rses", "roses\u00a0", "\ufeffroses", os.fsdecode(b"\xff"))
+
+
+@pytest.mark.parametrize("name", _NO_LABELS)
 def test_a_name_that_is_no_label_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(CannotRetrainError, match="would be no label: give it another name"):
         find_photos(
