@@ -13,6 +13,7 @@ _MOST_NAMED: Final = 6
 _WIDE: Final = 0.1  # of the interval: no two models that differ by less can be told apart
 _OFTEN: Final = 0.2  # of a class's test photographs: taken for one and the same other class
 _FEW_TESTS: Final = 3
+_MANY: Final = 0.2  # of the photographs: nobody gives a wrong label so often
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,23 @@ def advice(results: Results) -> list[Advice]:
 
 
 def _of_labels(results: Results) -> Iterator[Advice]:
-    if results.mislabels is not None and results.mislabels.total:
+    found = results.mislabels
+    if found is None or not found.total:
+        return
+    if found.total > _MANY * found.judged:
         yield Advice(
-            joined(f"Look at the labels below that may be wrong ({results.mislabels.total:,})."),
+            joined(f"Look at the first of the labels below that may be wrong ({found.total:,})."),
             joined(
-                "Move these photographs into the folder of their class, and run the same command again: it "
-                "makes vectors of new photographs only."
+                "Most of so many will be right: the model can hardly tell the classes apart. More "
+                "photographs do more."
+            ),
+        )
+    else:
+        yield Advice(
+            joined(f"Look at the labels below that may be wrong ({found.total:,})."),
+            joined(
+                "Move the photographs whose label is wrong into the folder of their class, and run the same "
+                "command again: it makes vectors of new photographs only."
             ),
         )
 

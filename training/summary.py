@@ -34,7 +34,7 @@ def summary_lines(made: Retrained, *, serves: bool) -> Iterator[str]:
         kept = results.evaluation.confident
         yield f"confident  {_part(kept.answered)} get an answer, of which {_part(kept.right)} are right"
     if results.mislabels is not None and results.mislabels.total:
-        yield f"labels     {count(results.mislabels.total, 'photograph')} probably in the wrong folder"
+        yield f"labels     {count(results.mislabels.total, 'photograph')} may be in the wrong folder"
     if results.duplicates is not None and results.duplicates.total:
         yield f"copies     {_copies(results.duplicates)}"
     times = results.run.times

@@ -47,7 +47,7 @@ def some_results() -> Results:
     return Results(
         run=RunFacts("plants", 1, "2026-11-30T12:00:00+00:00", "0.1.0", settings, times),
         evaluation=evaluation,
-        mislabels=Mislabels((Mislabel("木/2.jpg", "木", "花", 0.9, 0.1),), 1, 4, 0),
+        mislabels=Mislabels((Mislabel("木/2.jpg", "木", "花", 0.9, 0.1),), 1, 6, 0),
         duplicates=Duplicates((Copies((photos[0], photos[2]), exact=False),), 1),
         photos=photos,
         passed_over=(PassedOver("花/broken.jpg", "it is cut off"),),

@@ -59,6 +59,15 @@ def test_copies_in_the_test_spoil_its_figure() -> None:
     assert "too good" in found[0].why
 
 
+@pytest.mark.parametrize(("total", "what"), [(200, "Look at the labels"), (201, "Look at the first of the")])
+def test_a_weak_model_does_not_judge_labels(total: int, what: str) -> None:
+    """It suspects far too many: who moved them all would spoil the folders."""
+    found = advice(replace(results(), mislabels=Mislabels((), total, 1000, 0)))
+    assert found[0].what.startswith(what)
+    assert found[0].what.endswith(f" ({total}).")
+    assert ("will be right" in found[0].why) == (total > 200)
+
+
 def test_copies_within_the_test_make_it_less_certain() -> None:
     photos = [Photo(f"{each}.jpg", "花", "0", 1, Split.TEST) for each in range(7)]
     (found,) = advice(replace(results(), duplicates=Duplicates((Copies(photos, exact=True),), 1)))
