@@ -128,7 +128,8 @@ class RedisConnection:
         try:
             return await call
         except (RedisError, OSError, TimeoutError) as error:
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            said = str(error).partition("\n")[0].rstrip(".")
+            why = said or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
             text = f"the Redis at {self.url} fails: {why}"
             if isinstance(error, OutOfMemoryError):
                 raise RedisFullError(text) from error

@@ -15,7 +15,7 @@ from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.sources.csv_cells import CsvCells
 from tfleet.bulk.sources.files import InputFile
 from tfleet.bulk.sources.source import InputPlace, Piece, PieceLimits, check_names
-from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record
+from tfleet.bulk.sources.text_blocks import BLOCK_BYTES, first_record, read_up_to
 from tfleet.bulk.sources.text_file import TextFile
 from tfleet.worker.model.signature import TensorInfo
 
@@ -57,7 +57,7 @@ class CsvSource(TextFile):
         """The names of the columns, and where the rows begin. Raises CannotScoreError."""
         try:
             with self._file.open_text() as stream:
-                content = stream.read(BLOCK_BYTES)
+                content = read_up_to(stream, BLOCK_BYTES)
         except (pa.ArrowException, OSError) as error:
             raise CannotScoreError(f"{self.name}: cannot be read: {error}") from error
         begin = len(_BOM) if content.startswith(_BOM) else 0
@@ -69,6 +69,10 @@ class CsvSource(TextFile):
         try:
             names = next(csv.reader([text], delimiter=self._delimiter, strict=False), [])
         except csv.Error as error:
+            if "\r" in text.rstrip("\r\n"):
+                raise CannotScoreError(
+                    f"{self.name}: its header line has a carriage return: end lines with \\n or \\r\\n"
+                ) from error
             raise CannotScoreError(f"{self.name}: has no header line that is CSV: {error}") from error
         if not names:
             raise CannotScoreError(f"{self.name}: has no header line with the names of its columns")

@@ -103,6 +103,8 @@ class InputFile:
 
     def open_text(self) -> Any:
         """The file as a stream, decompressed where its name says that it is compressed."""
+        if self.is_url and not self.compression:
+            return open_url(self.path)  # in pyarrow's hands each file can seek
         return pa.input_stream(self.open(), compression=self.compression)
 
     def ended_by(self, error: pa.ArrowException | OSError) -> RunFailedError:

@@ -117,7 +117,8 @@ class _StorageFile:
         return False
 
     def seekable(self) -> bool:
-        return bool(self._file.seekable())
+        # A file of a web server that does not say its size says that it can, and cannot.
+        return bool(self._file.seekable()) and getattr(self._file, "size", 0) is not None
 
     def read(self, size: int = -1) -> bytes:
         with _as_os_errors():

@@ -52,7 +52,7 @@ def read_blocks(
                     f"{name}: a row after byte {start} has more than {most_bytes} bytes: {missing}--memory "
                     "is too small for it"
                 )
-            piece = rest + _read(stream, block_bytes - len(rest))
+            piece = rest + read_up_to(stream, block_bytes - len(rest))
             rest, at_end = b"", len(piece) < block_bytes
             found = piece.rfind(b"\n") + 1 if quotes is None else quotes.last_end(piece)
             end = size + found if found else 0
@@ -75,8 +75,8 @@ def first_record(content: bytes, delimiter: str) -> int:
     return QuoteScan(delimiter).first_end(content) or len(content)
 
 
-def _read(stream: Any, size: int) -> bytes:
-    """So many bytes, fewer only at the end of the file. A decompressing stream may return fewer before."""
+def read_up_to(stream: Any, size: int) -> bytes:
+    """So many bytes, fewer only at the end of the file. A stream from a server may return fewer before."""
     pieces = []
     while size > 0 and (piece := stream.read(size)):
         pieces.append(piece)

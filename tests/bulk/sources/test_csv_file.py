@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,18 @@ INFOS = {
     name: TensorInfo(name, f"{name}:0", dtype, (None,))
     for name, dtype in {"x": "float32", "n": "int8", "w": "string", "b": "bool"}.items()
 }
+
+
+class Trickle(io.BytesIO):
+    """Each read brings a byte, as one from a server may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(size or 0, 1))
+
+
+class TricklingFile(InputFile):
+    def open_text(self) -> Trickle:
+        return Trickle(Path(self.path).read_bytes())
 
 
 @pytest.fixture
@@ -182,6 +195,12 @@ def test_a_row_longer_than_the_memory_allows_ends_the_run(source: Any) -> None:
         pieces(source("id\n" + "x" * 4_000_000 + "\n1\n"))
 
 
+def test_a_header_that_comes_in_pieces_is_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("x,name\n1,a\n")
+    trickling = CsvSource(TricklingFile(str(tmp_path / "rows.csv")), 0, PieceLimits(100, 10**6), INFOS)
+    assert rows(trickling) == [{"x": 1.0, "name": "a"}]
+
+
 def test_a_byte_order_mark_is_no_part_of_a_name(source: Any) -> None:
     assert source(b"\xef\xbb\xbfx,n\n1,2\n").columns == ("x", "n")
 
@@ -196,6 +215,7 @@ def test_tsv_is_separated_by_tabs(source: Any) -> None:
         (b"", "has no header line with the names of its columns"),
         (b"x,n,x\n1,2,3\n", "has two columns 'x': give each its own name"),
         (b"x" * 200_000 + b",n\n1,2\n", "has no header line that is CSV: field larger than field limit"),
+        (b"x,n\r1,2\r", r"its header line has a carriage return: end lines with \\n or \\r\\n"),
         (b"\xff,n\n1,2\n", "is not UTF-8: convert it first"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
+from tests.support.canned_server import canned
 from tfleet.bulk.errors import CannotScoreError
 from tfleet.bulk.image_content import ImageReader
 from tfleet.bulk.sources.arrow_file import ArrowSource
@@ -72,6 +74,15 @@ def test_a_compressed_file_of_a_storage_goes_on_at_a_byte() -> None:
     source = CsvSource(found, 0, LIMITS, {})
     place = InputPlace(0, 1, 4)
     assert [piece.batch.to_pylist() for piece in source.pieces(place, ["x"])] == [[{"x": "2"}, {"x": "3"}]]
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_server_need_not_know_the_size_of_a_file(compressed: bool) -> None:
+    content = b"x,y\n1,2\n"
+    answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+    with canned(answer + (gzip.compress(content) if compressed else content)) as address:
+        (found,) = expand([f"http://{address}/rows.csv{'.gz' if compressed else ''}"])
+        assert rows(CsvSource(found, 0, LIMITS, {})) == [{"x": "1", "y": "2"}]
 
 
 @pytest.mark.parametrize(
