@@ -67,7 +67,7 @@ def _cache(_ctx: click.Context, _param: click.Parameter, value: Path | None) -> 
     "--epochs",
     allow_from_autoenv=False,
     type=click.IntRange(min=1, max=1000),
-    help="With --fine-tune: passes over the photographs at most. It ends when three in a row were no better."
+    help="With --fine-tune: passes over the photographs. The best one on validation counts."
     f"  [default: {EPOCHS}]",
 )
 @click.option(

@@ -107,7 +107,7 @@ class SplitOptions:
 
 @dataclass(frozen=True, slots=True)
 class FineTuneOptions:
-    """Whether the network is trained further, in how many epochs at most if not by default, and whether with
+    """Whether the network is trained further, in how many epochs if not by default, and whether with
     mirrored photographs.
     """
 

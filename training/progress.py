@@ -18,7 +18,7 @@ _HOUR_S: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class TuningProgress:
-    """How far a fine-tuning is: its epoch, from 1 on, and the batches that are done, of `total` at most."""
+    """How far a fine-tuning is: its epoch, from 1 on, and the batches that are done, of `total`."""
 
     epoch: int
     done: int
@@ -114,9 +114,9 @@ def pass_text(progress: PassProgress, seconds: float) -> str:
 
 
 def tuning_text(progress: TuningProgress, seconds: float) -> str:
-    """Such as `epoch 3, 0:29 left at most`: it ends sooner where more epochs would be in vain."""
+    """Such as `epoch 3, 0:29 left`."""
     left = seconds / progress.done * (progress.total - progress.done)
-    return f"epoch {progress.epoch}, {clock_text(left)} left at most"
+    return f"epoch {progress.epoch}, {clock_text(left)} left"
 
 
 def parts_text(progress: PartsProgress, seconds: float) -> str:

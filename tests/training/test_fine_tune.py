@@ -81,7 +81,7 @@ class Tuning:
             vectors=BackboneOptions(self.network, 2, 10**7, self.folder / "cache"),
             fleet=EmbeddingFleetOptions((), None),
             split=SplitOptions(20, 20, None),
-            tuning=FineTuneOptions(True, 4, True),
+            tuning=FineTuneOptions(True, 3, True),
         )
         with ProgressBars(lambda: 0.0, shown=False) as bars:
             return run(self.photos, options, bars)
@@ -170,6 +170,29 @@ def test_what_is_no_better_is_not_kept(tuning: Tuning) -> None:
         tested = [tuning.photos / each.path for each in made.results.photos if each.split == "test"]
         prepared = [backbone.prepare(each.read_bytes(), ImageLimits()) for each in tested]
         assert np.array_equal(backbone.embed(prepared), vectors)
+
+
+def test_a_head_that_is_too_sure_is_softened(monkeypatch: pytest.MonkeyPatch, tuning: Tuning) -> None:
+    start = HeadTrainer.start
+
+    def too_sure(*given: Any) -> StartHead:
+        head = start(*given).head
+        return StartHead(LinearHead(head.weights * 2000, head.intercepts * 2000), 0.0)
+
+    monkeypatch.setattr(HeadTrainer, "start", too_sure)
+    tuning.changed = lambda plan: replace(plan, learning_rate=0.0, epochs=1)
+    figures = tuning.run().results.fine_tuning
+    assert figures is not None
+    assert figures.loss < figures.head_loss * 0.8  # though nothing was trained
+
+
+def test_rates_grow_and_then_shrink_to_nothing() -> None:
+    from tfleet.training.fine_tune.tuning import rates  # noqa: PLC0415 - imports Keras
+
+    found = np.array([float(rates(0.01, 40)(step)) for step in range(41)])
+    assert found[[0, 2, 4, 22, 40]] == pytest.approx([0, 0.005, 0.01, 0.005, 0], abs=1e-6)
+    assert (np.diff(found[:5]) > 0).all()
+    assert (np.diff(found[4:]) < 0).all()
 
 
 def test_augmented_photographs_keep_their_form() -> None:

@@ -1,4 +1,4 @@
-"""When a fine-tuning ends, and what is said of it."""
+"""Which epoch of a fine-tuning counts, and what is said of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.retrain_results import some_results
 from tfleet.training.evaluation import wilson
-from tfleet.training.fine_tune.early_stop import PATIENCE, EarlyStop
+from tfleet.training.fine_tune.best_epoch import BestEpoch
 from tfleet.training.progress import TuningProgress, tuning_text
 from tfleet.training.report import report_page
 from tfleet.training.report_sections import percent
@@ -20,18 +20,14 @@ from tfleet.training.summary import summary_lines
 _KEPT = FineTuning(True, 7, 4, 1.5, 1.25, wilson(6, 10), wilson(7, 10), 83.0)
 
 
-def test_it_ends_when_epochs_in_a_row_are_no_better() -> None:
-    stop = EarlyStop()
-    assert [stop.add(loss) for loss in (3.0, 2.0, 2.0, 2.5)] == [True, True, False, False]
-    assert not stop.over
-    for _ in range(PATIENCE - 2):
-        stop.add(2.0)
-    assert stop.over
-    assert (stop.epoch, stop.best, stop.loss) == (2 + PATIENCE, 2, 2.0)
+def test_the_epoch_with_the_smallest_loss_counts() -> None:
+    epochs = BestEpoch()
+    assert [epochs.add(loss) for loss in (3.0, 2.0, 2.0, 2.5, 1.5)] == [True, True, False, False, True]
+    assert (epochs.epoch, epochs.best, epochs.loss) == (5, 5, 1.5)
 
 
 def test_progress_says_the_epoch_and_the_time_left() -> None:
-    assert tuning_text(TuningProgress(2, 30, 200), 15) == "epoch 2, 1:25 left at most"
+    assert tuning_text(TuningProgress(2, 30, 200), 15) == "epoch 2, 1:25 left"
 
 
 @pytest.mark.parametrize(

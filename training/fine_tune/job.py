@@ -21,13 +21,15 @@ from tfleet.worker.image.geometry import Scaling
 MARK: Final = "tfleet-fine-tune: "
 """Begins the lines of an answer: libraries write to the same pipe."""
 CONSTANT: Final = "constant:"
-EPOCHS: Final = 20
-"""Passes over the photographs at most, by default."""
+EPOCHS: Final = 8
+"""Passes over the photographs, by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """At most `epochs` passes. See `augmented` for `mirror`, and `StartHead` for `penalty`."""
+    """`epochs` passes. See `augmented` for `mirror`, `rates` for `learning_rate`, and `StartHead` for
+    `penalty`.
+    """
 
     epochs: int
     mirror: bool

@@ -1,8 +1,8 @@
 """Train the last layers of a network, with the head behind it. Only the child imports this.
 
 The batch normalisation of the graph is folded into its kernels, and so stays as it is: what a short training
-on few photographs needs anyway. The validation photographs say when to stop, and which epoch counts; those of
-the test are only answered at the end.
+on few photographs needs anyway. The validation photographs say which epoch counts; those of the test are only
+answered at the end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tfleet.training.fine_tune.augment import augmented
-from tfleet.training.fine_tune.early_stop import EarlyStop
+from tfleet.training.fine_tune.best_epoch import BestEpoch
 from tfleet.training.fine_tune.job import CONSTANT, FineTuneJob
 from tfleet.training.fine_tune.layers import CONVOLUTION, DEPTHWISE, Layer, Layers, read_layers
 from tfleet.training.fine_tune.rebuild import keras_name, rebuild
@@ -32,17 +32,21 @@ TRAINED_CONVOLUTIONS: Final = 10
 _BATCH: Final = 16
 _DROPOUT: Final = 0.2
 _CLIP: Final = 1.0
+_WARM_UP: Final = 0.1
+"""Of all steps."""
 _SMOOTHING: Final = 0.1
 """Of the labels. Without it few photographs make the network too sure of its answers. With it the network is
 not sure enough, by a factor that is found on validation, as the penalty of a head is.
 """
-_SURENESS: Final = np.geomspace(1 / 4, 4, 33, dtype=np.float32)
+_SURENESS: Final = np.geomspace(1 / 32, 8, 65, dtype=np.float32)
 """What the scores are multiplied by."""
+_ASKED: Final = 256
+"""So many photographs that train say how sure the head should be when the training begins."""
 
 Rows = npt.NDArray[np.intp]
 Probabilities = npt.NDArray[np.float32]
 Report = Callable[[int, int, int], None]
-"""Gets the epoch, the batches that are done, and those of all epochs at most."""
+"""Gets the epoch, the batches that are done, and those of all epochs."""
 
 
 class NotTheSameError(Exception):
@@ -78,7 +82,12 @@ def tune(job: FineTuneJob, report: Report) -> dict[str, Any]:
     backbone = rebuild(network)
     _check(backbone, photos, given["expected"])
     trained = _choose(backbone, network)
+    steps = job.plan.epochs * -(-len(given["train"]) // _BATCH)
     model = _with_head(backbone, given["weights"], given["intercepts"], job.plan.penalty)
+    model.compile(
+        keras.optimizers.Adam(rates(job.plan.learning_rate, steps), global_clipnorm=_CLIP),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=_SMOOTHING),
+    )
     tuner = _Tuner(model, photos, job)
     figures = tuner.train(given["train"], given["validation"], report)
     head = tuner.model.get_layer("head")
@@ -95,6 +104,19 @@ def tune(job: FineTuneJob, report: Report) -> dict[str, Any]:
         **constants,
     )
     return {**figures, "seconds": round(time.monotonic() - began_s, 2)}
+
+
+def rates(largest: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate of each of so many steps.
+
+    It grows in the first tenth: Adam's first steps are of full size in any direction, and the head has not
+    seen augmented photographs yet. Then it shrinks to 0, as half a cosine does, so that the last epochs can
+    keep what the first ones have found.
+    """
+    warm_up = max(1, round(_WARM_UP * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warm_up), warmup_target=largest, warmup_steps=warm_up
+    )
 
 
 def _check(backbone: keras.Model, photos: _Photos, expected: npt.NDArray[np.float32]) -> None:
@@ -119,22 +141,16 @@ def _choose(backbone: keras.Model, network: Layers) -> list[Layer]:
 
 
 def _with_head(backbone: keras.Model, weights: Any, intercepts: Any, penalty: float) -> keras.Model:
-    dropped = keras.layers.Dropout(_DROPOUT)(backbone.output)
     regularizer = keras.regularizers.L2(penalty / 2)
     head = keras.layers.Dense(len(intercepts), kernel_regularizer=regularizer, name="head")
-    model = keras.Model(backbone.input, head(dropped))
+    model = keras.Model(backbone.input, head(keras.layers.Dropout(_DROPOUT)(backbone.output)))
     head.set_weights([weights, intercepts])
-    model.compile(
-        keras.optimizers.Adam(global_clipnorm=_CLIP),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=_SMOOTHING),
-    )
     return model
 
 
 class _Tuner:
     def __init__(self, model: keras.Model, photos: _Photos, job: FineTuneJob) -> None:
         self.model = model
-        model.optimizer.learning_rate = job.plan.learning_rate
         self._photos = photos
         self.sureness = np.float32(1)
         self._epochs = job.plan.epochs
@@ -145,32 +161,52 @@ class _Tuner:
         return f"<_Tuner {self._photos.pixels.shape}>"
 
     def train(self, train: Rows, validation: Rows, report: Report) -> dict[str, Any]:
-        """Train until it is over. The model has the weights of the best epoch then."""
+        """Train all epochs. The model has the weights of the best epoch then."""
         sizes = np.bincount(self._photos.classes[train], minlength=1)
         # Each class counts alike, and a photograph is 1 on average.
         shares = len(train) / (np.count_nonzero(sizes) * np.maximum(sizes, 1)).astype(np.float32)
         head_loss, _ = self._judge(validation)
-        stop = EarlyStop()
+        self._soften(train)
+        epochs = BestEpoch()
         best: list[npt.NDArray[Any]] = []
         batches = -(-len(train) // _BATCH)
-        while stop.epoch < self._epochs and not stop.over:
+        while epochs.epoch < self._epochs:
             for done, rows in enumerate(_batches(self._chance.permutation(train)), 1):
                 classes = self._photos.classes[rows]
-                pixels = augmented(self._photos.pixels[rows], self._chance, mirror=self._mirror)
                 wanted = keras.utils.to_categorical(classes, self.model.output_shape[-1])
-                self.model.train_on_batch(self._photos.scaling(pixels), wanted, sample_weight=shares[classes])
-                report(stop.epoch + 1, stop.epoch * batches + done, self._epochs * batches)
+                self.model.train_on_batch(self._augmented(rows), wanted, sample_weight=shares[classes])
+                report(epochs.epoch + 1, epochs.epoch * batches + done, self._epochs * batches)
             loss, sureness = self._judge(validation)
-            if stop.add(loss):
+            if epochs.add(loss):
                 self.sureness = sureness
                 best = [np.array(each.numpy()) for each in self.model.trainable_variables]
         for variable, values in zip(self.model.trainable_variables, best, strict=True):
             variable.assign(values)
-        return {"epochs": stop.epoch, "best": stop.best, "loss": stop.loss, "head_loss": head_loss}
+        return {"epochs": epochs.epoch, "best": epochs.best, "loss": epochs.loss, "head_loss": head_loss}
 
     def probabilities(self, rows: Rows) -> Probabilities:
         """float32[rows, classes]. Where the training has led to no numbers, 0."""
         return _probabilities(self._scores(rows) * self.sureness)
+
+    def _soften(self, train: Rows) -> None:
+        """Make the head as sure as it may be of augmented photographs and smoothed labels.
+
+        It has seen neither. Where it is far too sure, the gradients of its mistakes would be so large that
+        they change the network before the head itself is right again.
+        """
+        rows = self._chance.permutation(train)[:_ASKED]
+        scores = np.concatenate(
+            [self.model.predict_on_batch(self._augmented(each)) for each in _batches(rows)]
+        )
+        wanted = keras.utils.to_categorical(self._photos.classes[rows], scores.shape[-1])
+        losses = [float(self.model.loss(wanted, scores * each)) for each in _SURENESS]
+        factor = _SURENESS[int(np.argmin(losses))]
+        head = self.model.get_layer("head")
+        head.set_weights([each * factor for each in head.get_weights()])
+
+    def _augmented(self, rows: Rows) -> npt.NDArray[np.float32]:
+        pixels = augmented(self._photos.pixels[rows], self._chance, mirror=self._mirror)
+        return self._photos.scaling(pixels)
 
     def _judge(self, rows: Rows) -> tuple[float, np.float32]:
         """The smallest loss for any sureness, and that sureness."""
