@@ -30,6 +30,15 @@ def next_version(model: Path) -> int:
     return max((int(name) for name in names if name.isascii() and name.isdigit()), default=0) + 1
 
 
+def unwritable(model: Path) -> Path | None:
+    """What is in the way of a new version, which nobody may write to; None if nothing is.
+
+    To be asked before the work, not after an hour of it.
+    """
+    there = next(each for each in (model, *model.parents) if os.path.exists(each))  # noqa: PTH110
+    return None if os.access(there, os.W_OK | os.X_OK) else there
+
+
 @contextmanager
 def new_version(model: Path) -> Iterator[Path]:
     """A folder beside the model's versions to make a new one in, which `publish` then renames. What is left

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Final
 from tfleet.client.routes.named_model import NamedModel
 from tfleet.discovery.options import OPTIONS
 from tfleet.training.errors import CannotRetrainError
-from tfleet.training.model_versions import UNFINISHED
+from tfleet.training.model_versions import UNFINISHED, unwritable
 from tfleet.training.splits import Shares
 
 _PERCENT: Final = 100
@@ -38,9 +37,7 @@ class ModelFolderOptions:
                 f"--models {self.models}: lies in the folder of the photographs, where it would be a class: "
                 "choose another folder"
             )
-        # Asked now, not after an hour of work: whether a folder could be made there.
-        there = next(each for each in (self.model, *self.model.parents) if os.path.exists(each))  # noqa: PTH110
-        if not os.access(there, os.W_OK | os.X_OK):
+        if there := unwritable(self.model):
             raise CannotRetrainError(f"{there}: is no folder that can be written to: choose another --models")
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfleet.training.model_versions import new_version, next_version, publish
+from tfleet.training.model_versions import new_version, next_version, publish, unwritable
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,12 @@ def test_the_next_number(tmp_path: Path, names: list[str], expected: int) -> Non
 
 def test_a_model_without_versions_begins_with_1(tmp_path: Path) -> None:
     assert next_version(tmp_path / "flowers") == 1
+
+
+def test_what_is_in_the_way_of_a_version_is_named(tmp_path: Path) -> None:
+    assert unwritable(tmp_path / "models" / "flowers") is None
+    (tmp_path / "models").touch()
+    assert unwritable(tmp_path / "models" / "flowers") == tmp_path / "models"
 
 
 def test_a_version_appears_under_its_number(tmp_path: Path) -> None:

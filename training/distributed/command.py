@@ -37,11 +37,17 @@ def _hosts(_ctx: click.Context, _param: click.Parameter, value: str | None) -> t
     return tuple(name.strip() for name in value.split(",")) if value else ()
 
 
+def _name_problem(name: str) -> str:
+    if not is_label(name) or not name or "/" in name or name.startswith("."):
+        return "it has to be a name of printable ASCII, without a slash or a leading dot"
+    if name.endswith(UNFINISHED):
+        return f"it must not end in {' or '.join(UNFINISHED)}: such folders are not served"
+    return ""
+
+
 def _name(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
-    if value is not None and (not is_label(value) or not value or "/" in value or value.startswith(".")):
-        raise click.BadParameter("it has to be a name of printable ASCII, without a slash or a leading dot")
-    if value is not None and value.endswith(UNFINISHED):
-        raise click.BadParameter(f"it must not end in {' or '.join(UNFINISHED)}: such folders are not served")
+    if value is not None and (problem := _name_problem(value)):
+        raise click.BadParameter(problem)
     return value
 
 
@@ -164,6 +170,10 @@ def train(script: Path, arguments: tuple[str, ...], as_json: bool, **options: An
     log.configure("console", level="warning")
     given = take_options(TrainOptions, options)
     _check_usage(given)
+    if given.model.export and given.model.name is None and (problem := _name_problem(script.stem)):
+        raise click.UsageError(
+            f"the script's name {script.stem!r} can't be the model's ({problem}): give --name"
+        )
     with clean_exit():
         try:
             with _stopped_by_sigterm():

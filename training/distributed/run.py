@@ -23,6 +23,7 @@ from tfleet.training.distributed.options import TrainOptions
 from tfleet.training.distributed.places import MachinePlace
 from tfleet.training.distributed.processes import run_ranks
 from tfleet.training.distributed.rank_job import SAVED, WRITING, RankJob
+from tfleet.training.model_versions import unwritable
 
 _NEEDED: Final = ("jax", "keras")
 
@@ -81,6 +82,7 @@ async def _run(
     async with _place(options, script.path) as place:
         if options.model.export and place.number == 0:
             _check_tensorflow()
+            _check_folder(_model_folder(options, script.path))
         if place.machines > 1:
             say(f"machine {place.number} of {place.machines} (from 0), first at {place.coordinator}")
         await run_ranks(list(_jobs(script, place, options)), os.environ, show)
@@ -137,6 +139,13 @@ def _check_tensorflow() -> None:
         raise CannotTrainError(
             "the first machine exports the model by TensorFlow: pip install 'tfleet[worker]', or give "
             "--no-export"
+        )
+
+
+def _check_folder(model: Path) -> None:
+    if there := unwritable(model):
+        raise CannotTrainError(
+            f"{there}: is no folder that can be written to: choose another --models, or give --no-export"
         )
 
 

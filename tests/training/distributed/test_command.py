@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
@@ -34,3 +36,13 @@ def test_a_script_that_is_not_there_is_named() -> None:
     done = CliRunner().invoke(train, ["no-such-script"])
     assert done.exit_code == 2
     assert "'no-such-script' does not exist" in done.output
+
+
+@pytest.mark.parametrize("name", ["train.tmp.py", ".train.py", "blümchen.py"])
+def test_a_script_whose_name_no_model_has_needs_one(name: str, tmp_path: Path) -> None:
+    script = tmp_path / name
+    script.touch()
+    done = CliRunner().invoke(train, [str(script)])
+    assert done.exit_code == 2
+    assert "can't be the model's" in done.output
+    assert "give --name" in done.output

@@ -281,3 +281,10 @@ def test_a_model_that_cannot_be_exported_is_kept(environment: dict[str, str], tm
     assert "tfleet train: the model is trained, and cannot be exported: trained.keras: " in machine.out
     assert "Twice" in machine.out
     assert (machine.folder / "trained.keras").exists()
+
+
+def test_a_folder_for_models_that_is_none_is_told_first(environment: dict[str, str], tmp_path: Path) -> None:
+    with train(environment, tmp_path / "run", "--models", "epochs.py/models") as machine:
+        assert machine.end() == 2
+    assert "tfleet train: epochs.py: is no folder that can be written to" in machine.out
+    assert not (machine.folder / "trained.keras").exists()
