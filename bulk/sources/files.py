@@ -17,6 +17,7 @@ from tfleet.bulk.sources.storage import (
     expanded,
     fresh_mark,
     is_url,
+    open_in_order,
     open_url,
     said,
     shown,
@@ -103,9 +104,12 @@ class InputFile:
 
     def open_text(self) -> Any:
         """The file as a stream, decompressed where its name says that it is compressed."""
-        if self.is_url and not self.compression:
-            return open_url(self.path)  # in pyarrow's hands each file can seek
-        return pa.input_stream(self.open(), compression=self.compression)
+        if not self.is_url:
+            return pa.input_stream(self.open(), compression=self.compression)
+        file = open_in_order(self.path)
+        if not self.compression:
+            return file  # in pyarrow's hands each file can seek
+        return pa.input_stream(pa.PythonFile(file, "r"), compression=self.compression)
 
     def ended_by(self, error: pa.ArrowException | OSError) -> RunFailedError:
         """Why the run ends where the file could not be read any further."""
@@ -163,7 +167,7 @@ class InputFile:
         return f"{facts.st_size} {facts.st_mtime_ns} {facts.st_ino}"
 
     def _plain(self) -> Any:
-        return open_url(self.path) if self.is_url else Path(self.path).open("rb")
+        return open_in_order(self.path) if self.is_url else Path(self.path).open("rb")
 
     def by_name(self) -> str | None:
         return next(

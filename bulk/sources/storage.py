@@ -7,7 +7,7 @@ becomes an OSError, as it is for a local file.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
@@ -25,6 +25,7 @@ _WEB: Final = ("http://", "https://")
 _TAGS: Final = ("ETag", "Last-Modified")  # a web page has no other mark
 _CONNECT_S: Final = 10.0
 _SILENCE_S: Final = 60.0
+_SKIP_BYTES: Final = 1024 * 1024
 
 
 def is_url(name: str) -> bool:
@@ -60,7 +61,7 @@ def expanded(url: str) -> tuple[list[str], bool]:
                 return [_url(url, storage, each) for each in sorted(found) if _is_file(found[each])], False
             if not web and storage.isdir(path):
                 return [_url(url, storage, each) for each in sorted(_visible(storage, path))], True
-            return ([url] if storage.exists(path) else []), False
+            return ([url] if _is_there(storage, path) else []), False
     except OSError as error:
         raise CannotScoreError(f"{shown(url)}: cannot be read: {said(error)}") from error
 
@@ -73,6 +74,15 @@ def open_url(url: str) -> Any:
         raise OSError(str(error)) from error
     with _as_os_errors():
         return _StorageFile(storage.open(path, "rb"))
+
+
+def open_in_order(url: str) -> Any:
+    """The same for one seek and a read to the end, which any web server can give. Raises OSError."""
+    if not url.startswith(_WEB):
+        return open_url(url)
+    storage, path = _opened_storage(url)
+    with _as_os_errors():
+        return _StorageFile(storage.open(path, "rb"), lambda: storage.open(path, "rb", block_size=0))
 
 
 def size_and_mark(url: str) -> tuple[int, str]:
@@ -98,10 +108,15 @@ def said(error: OSError) -> str:
 
 
 class _StorageFile:
-    """A file of a storage, for pyarrow. Its errors are OSErrors."""
+    """A file of a storage, for pyarrow. Its errors are OSErrors.
 
-    def __init__(self, file: Any) -> None:
+    One of a web server is read by ranges: a connection that waits while a model runs may be closed. `stream`
+    opens it for a read from its begin on, if the server has no ranges.
+    """
+
+    def __init__(self, file: Any, stream: Callable[[], Any] | None = None) -> None:
         self._file = file
+        self._stream = stream
 
     def __repr__(self) -> str:
         return f"<_StorageFile {self._file!r}>"
@@ -122,8 +137,22 @@ class _StorageFile:
 
     def read(self, size: int = -1) -> bytes:
         with _as_os_errors():
-            content: bytes = self._file.read(size)
+            try:
+                content: bytes = self._file.read(size)
+            except ValueError:  # fsspec's, for a server without ranges
+                if self._stream is None:
+                    raise
+                self._begin_again(self._stream)
+                content = self._file.read(size)
             return content
+
+    def _begin_again(self, stream: Callable[[], Any]) -> None:
+        """Go on at the same place, in a file that is read from its begin on."""
+        left, self._stream = self._file.tell(), None
+        self._file.close()
+        self._file = stream()
+        while left > 0 and (piece := self._file.read(min(left, _SKIP_BYTES))):
+            left -= len(piece)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         with _as_os_errors():
@@ -189,6 +218,17 @@ def _url(asked: str, storage: Any, path: str) -> str:
     if chain:
         return f"{urlsplit(first).scheme}://{path}{chain}{rest}"
     return str(storage.unstrip_protocol(path))
+
+
+def _is_there(storage: Any, path: str) -> bool:
+    """Raises OSError for a server that cannot be reached: to fsspec its files are not there."""
+    try:
+        storage.info(path)
+    except FileNotFoundError as error:
+        if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            raise OSError(first_line(error.__cause__)) from error
+        return False
+    return True
 
 
 def _is_file(facts: Any) -> bool:

@@ -76,18 +76,23 @@ def test_a_compressed_file_of_a_storage_goes_on_at_a_byte() -> None:
     assert [piece.batch.to_pylist() for piece in source.pieces(place, ["x"])] == [[{"x": "2"}, {"x": "3"}]]
 
 
-@pytest.mark.parametrize("compressed", [False, True])
-def test_a_server_need_not_know_the_size_of_a_file(compressed: bool) -> None:
-    content = b"x,y\n1,2\n"
-    answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
-    with canned(answer + (gzip.compress(content) if compressed else content)) as address:
-        (found,) = expand([f"http://{address}/rows.csv{'.gz' if compressed else ''}"])
-        assert rows(CsvSource(found, 0, LIMITS, {})) == [{"x": "1", "y": "2"}]
+@pytest.mark.parametrize("length", ["Content-Length: {}", "X-None: {}"])
+@pytest.mark.parametrize("ending", ["csv", "csv.gz"])
+def test_a_web_server_needs_no_ranges_and_no_sizes(ending: str, length: str) -> None:
+    whole = b"x,y\n1,2\n"
+    content = gzip.compress(whole) if ending == "csv.gz" else whole
+    head = f"HTTP/1.1 200 OK\r\n{length.format(len(content))}\r\nConnection: close\r\n\r\n"
+    with canned(head.encode() + content) as address:
+        (found,) = expand([f"http://{address}/rows.{ending}"])
+        source = CsvSource(found, 0, LIMITS, {})
+        assert rows(source) == [{"x": "1", "y": "2"}]
+        assert source.digest().bytes == len(content)
 
 
 @pytest.mark.parametrize(
     ("url", "error"),
     [
+        ("http://127.0.0.1:1/a.csv", "http://127.0.0.1:1/a.csv: cannot be read: Cannot connect to host"),
         ("memory://none", "memory://none: there is no such file, and none that it matches"),
         ("nothing://a", "nothing://a: cannot be opened: Protocol not known: nothing"),
         ("hdfs://h/rows.csv", "hdfs://h/rows.csv: "),
