@@ -14,6 +14,7 @@ import click
 
 from tfleet.deploy.errors import CommandRefusedError
 from tfleet.deploy.variables import give_variables, unknown_variable_message, unknown_variables
+from tfleet.runtime.clean_exit import INTERRUPTED
 
 UNKNOWN_VARIABLES: Final = "tfleet.unknown_variables"
 """The key of a context's `meta` with the variables that were warned of."""
@@ -72,10 +73,12 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Raises CommandRefusedError instead of ModuleNotFoundError for a module that an extra would
-        install.
+        install. Ctrl-C during the import has the exit code that it has later; click's own is 1.
         """
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
         except ModuleNotFoundError as error:
             command = self.commands.get(ctx.invoked_subcommand or "")
             extra = command.extra if isinstance(command, LazyCommand) else None

@@ -39,6 +39,7 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LazyGroup:
     )
     (tmp_path / "lazy_lacking.py").write_text("import a_heavy_module\n")
     (tmp_path / "lazy_broken.py").write_text("import tfleet.no_such_module\n")
+    (tmp_path / "lazy_stopped.py").write_text("raise KeyboardInterrupt\n")
     monkeypatch.syspath_prepend(tmp_path)
     commands = [
         LazyCommand("fine", "lazy_fine:fine", short_help="It is fine.", extra="worker"),
@@ -46,6 +47,7 @@ def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LazyGroup:
         LazyCommand("broken", "lazy_broken:x", short_help="It is broken.", extra="worker"),
         LazyCommand("large", "lazy_lacking:x", short_help="It lacks more.", extra="worker,proxy"),
         LazyCommand("bare", "lazy_lacking:x", short_help="It has no extra."),
+        LazyCommand("stopped", "lazy_stopped:x", short_help="Ctrl-C comes as it is imported."),
     ]
     return LazyGroup("tfleet", commands=commands)
 
@@ -88,6 +90,11 @@ def test_a_module_missed_only_in_the_run_is_the_same(group: LazyGroup) -> None:
 @pytest.mark.parametrize("command", ["broken", "bare"])
 def test_a_missing_module_of_no_extra_is_raised_as_it_is(group: LazyGroup, command: str) -> None:
     assert isinstance(CliRunner().invoke(group, [command]).exception, ModuleNotFoundError)
+
+
+def test_ctrl_c_during_the_import_has_its_exit_code(group: LazyGroup) -> None:
+    result = CliRunner().invoke(group, ["stopped"])
+    assert (result.exit_code, result.output) == (130, "")
 
 
 def test_an_unknown_command_is_a_usage_error(group: LazyGroup) -> None:
