@@ -3,7 +3,7 @@
 The file is a header and then records of one size: the SHA-256 of a photograph's content, its vector in
 float16, and a checksum of both. Records are only appended, one write at a time, so what a run has made until
 it ends in any way stays. A record that is damaged or cut off is left out and counted, and its photograph is
-made a vector again.
+made a vector again; in the place of a damaged one comes one of a digest that no photograph has.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from tfleet.training.errors import CannotRetrainError, RetrainFailedError
 
 Vector = npt.NDArray[np.float16]
 DIGEST_BYTES: Final = 32
+_NO_PHOTO: Final = bytes(DIGEST_BYTES)
 _CRC_BYTES: Final = 4
 _HEADER_BYTES: Final = 256
 _READ_RECORDS: Final = 1024
@@ -108,7 +109,7 @@ class VectorCache:
         return json.dumps(said).encode().ljust(_HEADER_BYTES - 1) + b"\n"
 
     def _read(self) -> None:
-        """Read all whole records, and cut off what lies behind the last one."""
+        """Read all whole records, empty the damaged ones, and cut off what lies behind the last one."""
         size = os.fstat(self._file).st_size
         header = self._header()
         if os.pread(self._file, _HEADER_BYTES, 0) != header:
@@ -118,6 +119,7 @@ class VectorCache:
             _write(self._file, header)
             return
         whole, rest = divmod(size - _HEADER_BYTES, self._record_bytes)
+        bad: list[int] = []
         for start in range(0, whole, _READ_RECORDS):
             count = min(_READ_RECORDS, whole - start)
             content = os.pread(
@@ -125,13 +127,29 @@ class VectorCache:
             )
             for at in range(0, len(content), self._record_bytes):
                 record = content[at : at + self._record_bytes]
-                if len(record) == self._record_bytes and _is_whole(record):
-                    self._places[record[:DIGEST_BYTES]] = _HEADER_BYTES + start * self._record_bytes + at
-                else:
-                    self.damaged += 1
+                place = _HEADER_BYTES + start * self._record_bytes + at
+                if len(record) < self._record_bytes or not _is_whole(record):
+                    bad.append(place)
+                elif not record.startswith(_NO_PHOTO):
+                    self._places[record[:DIGEST_BYTES]] = place
+        self._empty(bad)
+        self.damaged = len(bad)
         if rest:
             self.damaged += 1
             os.ftruncate(self._file, size - rest)
+
+    def _empty(self, places: Sequence[int]) -> None:
+        """Write records of no photograph over damaged ones, which each run would count again."""
+        if not places:
+            return
+        nothing = _NO_PHOTO + bytes(2 * self._dimensions)
+        record = nothing + zlib.crc32(nothing).to_bytes(_CRC_BYTES)
+        file = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC)  # the other one can only append
+        try:
+            for place in places:
+                os.pwrite(file, record, place)
+        finally:
+            os.close(file)
 
 
 def _is_whole(record: bytes) -> bool:

@@ -61,6 +61,13 @@ def test_a_changed_byte_costs_its_vector(tmp_path: Path) -> None:
     with VectorCache(tmp_path, "model", 8) as cache:
         assert cache.damaged == 1
         assert [cache.get(_digest(number)) is None for number in range(3)] == [False, True, False]
+        cache.add({_digest(1): _vector(1)})
+    with VectorCache(tmp_path, "model", 8) as again:
+        assert (len(again), again.damaged) == (3, 0), "it is told once"
+        for number in range(3):
+            found = again.get(_digest(number))
+            assert found is not None
+            assert found.tobytes() == _vector(number).tobytes()
 
 
 @pytest.mark.parametrize("content", [b"", b"something else", b"x" * 5000])
