@@ -136,15 +136,26 @@ class _StorageFile:
         return bool(self._file.seekable()) and getattr(self._file, "size", 0) is not None
 
     def read(self, size: int = -1) -> bytes:
+        """So many bytes, fewer only at the end: a read from a web server may bring what has come so far."""
         with _as_os_errors():
-            try:
-                content: bytes = self._file.read(size)
-            except ValueError:  # fsspec's, for a server without ranges
-                if self._stream is None:
-                    raise
-                self._begin_again(self._stream)
-                content = self._file.read(size)
-            return content
+            content = self._read(size)
+            if not content or len(content) >= size:
+                return content
+            pieces, left = [content], size - len(content)
+            while left > 0 and (piece := self._read(left)):
+                pieces.append(piece)
+                left -= len(piece)
+            return b"".join(pieces)
+
+    def _read(self, size: int) -> bytes:
+        try:
+            content: bytes = self._file.read(size)
+        except ValueError:  # fsspec's, for a server without ranges
+            if self._stream is None:
+                raise
+            self._begin_again(self._stream)
+            content = self._file.read(size)
+        return content
 
     def _begin_again(self, stream: Callable[[], Any]) -> None:
         """Go on at the same place, in a file that is read from its begin on."""

@@ -76,7 +76,7 @@ def first_record(content: bytes, delimiter: str) -> int:
 
 
 def read_up_to(stream: Any, size: int) -> bytes:
-    """So many bytes, fewer only at the end of the file. A stream from a server may return fewer before."""
+    """So many bytes, fewer only at the end of the file. A decompressing stream may return fewer before."""
     pieces = []
     while size > 0 and (piece := stream.read(size)):
         pieces.append(piece)

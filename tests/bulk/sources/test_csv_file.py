@@ -23,7 +23,7 @@ INFOS = {
 
 
 class Trickle(io.BytesIO):
-    """Each read brings a byte, as one from a server may."""
+    """Each read brings a byte; one of a decompressing stream may bring few."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         return super().read(min(size or 0, 1))

@@ -89,6 +89,13 @@ def test_a_web_server_needs_no_ranges_and_no_sizes(ending: str, length: str) -> 
         assert source.digest().bytes == len(content)
 
 
+def test_an_image_that_comes_in_pieces_is_read_whole() -> None:
+    image = b"i" * 3_000_000
+    with canned(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + image) as address:
+        files = expand([f"http://{address}/a.jpg"])
+        assert ImageReader.of(files).content(files[0].path) == image
+
+
 @pytest.mark.parametrize(
     ("url", "error"),
     [
