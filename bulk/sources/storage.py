@@ -104,6 +104,8 @@ def fresh_mark(url: str) -> str:
 
 def said(error: OSError) -> str:
     """What is wrong, in one line."""
+    if isinstance(error, FileNotFoundError) and error.strerror is None:
+        return "there is no such file"  # fsspec's has nothing but the URL
     return error.strerror or first_line(error)
 
 

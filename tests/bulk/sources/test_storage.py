@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.canned_server import canned
 from tfleet.bulk.errors import CannotScoreError
-from tfleet.bulk.image_content import ImageReader
+from tfleet.bulk.image_content import ImageReader, unreadable
 from tfleet.bulk.sources.arrow_file import ArrowSource
 from tfleet.bulk.sources.csv_file import CsvSource
 from tfleet.bulk.sources.files import expand
@@ -124,6 +124,14 @@ def test_rows_send_this_machine_to_no_other_host(archive: str) -> None:
             reader.content(url)
     with pytest.raises(OSError, match="URLs of others are not fetched"):
         ImageReader().content("memory://photos/a.jpg")
+
+
+def test_all_images_that_are_not_there_have_one_reason() -> None:
+    fsspec.filesystem("memory").pipe("/photos/a.jpg", b"jpeg")
+    reader = ImageReader.of(expand(["memory://photos/a.jpg"]))
+    with pytest.raises(FileNotFoundError) as raised:
+        reader.content("memory://photos/none.jpg")
+    assert unreadable(raised.value) == "the image cannot be read: there is no such file"
 
 
 def test_changed_images_of_a_storage_change_the_digest() -> None:
