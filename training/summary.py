@@ -57,8 +57,11 @@ def _next_steps(made: Retrained) -> Iterator[str]:
 
 def _copies(duplicates: Duplicates) -> str:
     said = f"{count(duplicates.total, 'picture')} in several files"
-    across = sum(each.across_classes for each in duplicates.listed)
-    return f"{said}, {across:,} of them in several classes" if across else said
+    if across := sum(each.across_classes for each in duplicates.listed):
+        said += f", {across:,} of them in several classes"
+    if seen := sum(each.across_splits for each in duplicates.listed):
+        said += f"; {seen:,} in the test and elsewhere, so the accuracy is too good"
+    return said
 
 
 def _accuracy(share: Share) -> str:
