@@ -15,6 +15,9 @@ import orjson
 
 _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]', re.DOTALL)
 _AS_WRITTEN: Final = json.JSONDecoder(parse_float=str, parse_int=str)
+_NAMES: Final = json.JSONDecoder(
+    parse_float=str, parse_int=str, object_pairs_hook=lambda pairs: [name for name, _ in pairs]
+)
 
 
 class LineTexts:
@@ -58,14 +61,13 @@ def double_name(line: bytes, names: Collection[str]) -> str | None:
 
     A parser keeps the last value of such a name, and nobody can say whether it is the one that was meant.
     """
-    # Most lines need no look at their tokens: each name has one colon, and without escapes it stands in the
-    # line as it is.
-    if line.count(b":") == len(names):
+    if line.count(b":") == len(names):  # as each has one
         return None
-    if b"\\" not in line and all(line.count(b'"%b"' % name.encode()) == 1 for name in names):
-        return None
-    counts = Counter(name for name, _ in _members(line))
-    return next((name for name, count in counts.items() if count > 1), None)
+    try:
+        found, _ = _NAMES.raw_decode(line.decode().lstrip())
+    except RecursionError:  # a value is nested more deeply than this parser can go
+        found = [name for name, _ in _members(line)]
+    return next((name for name, count in Counter(found).items() if count > 1), None)
 
 
 def _members(line: bytes) -> Iterator[tuple[str, bytes]]:
