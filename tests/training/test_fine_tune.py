@@ -195,6 +195,18 @@ def test_rates_grow_and_then_shrink_to_nothing() -> None:
     assert (np.diff(found[4:]) < 0).all()
 
 
+def test_few_right_answers_make_it_no_surer_than_needed() -> None:
+    from tfleet.training.fine_tune.tuning import judge  # noqa: PLC0415 - imports Keras
+
+    classes = np.arange(30) % 3
+    scores = 4 * np.eye(3, dtype=np.float32)[classes]
+    loss, sureness = judge(scores, classes)
+    assert loss < 1e-6
+    assert 1 < sureness < 2
+    _, unsure = judge(scores, np.roll(classes, 1))  # all of them wrong
+    assert unsure < 0.1
+
+
 def test_augmented_photographs_keep_their_form() -> None:
     ramp = np.broadcast_to(np.linspace(0, 200, 32).astype(np.uint8)[None, None, :, None], (64, 32, 32, 3))
     found = augmented(ramp, np.random.default_rng(0), mirror=True)

@@ -40,6 +40,10 @@ not sure enough, by a factor that is found on validation, as the penalty of a he
 """
 _SURENESS: Final = np.geomspace(1 / 32, 8, 65, dtype=np.float32)
 """What the scores are multiplied by."""
+_WORTH: Final = 0.01
+"""How much smaller its loss has to make a surer network. Where it makes no mistake on validation, each surer
+one has a smaller loss, and the network would be sure of anything.
+"""
 _ASKED: Final = 256
 """So many photographs that train say how sure the head should be when the training begins."""
 
@@ -209,11 +213,7 @@ class _Tuner:
         return self._photos.scaling(pixels)
 
     def _judge(self, rows: Rows) -> tuple[float, np.float32]:
-        """The smallest loss for any sureness, and that sureness."""
-        scores, classes = self._scores(rows), self._photos.classes[rows]
-        losses = [balanced_loss(_probabilities(scores * each), classes) for each in _SURENESS]
-        best = int(np.argmin(losses))
-        return losses[best], _SURENESS[best]
+        return judge(self._scores(rows), self._photos.classes[rows])
 
     def _scores(self, rows: Rows) -> npt.NDArray[np.float32]:
         parts = [
@@ -221,6 +221,13 @@ class _Tuner:
             for each in _batches(rows)
         ]
         return np.concatenate(parts) if parts else np.empty((0, self.model.output_shape[-1]), np.float32)
+
+
+def judge(scores: npt.NDArray[np.float32], classes: Rows) -> tuple[float, np.float32]:
+    """The smallest loss for any sureness, and the least sureness that is as good but for `_WORTH`."""
+    losses = np.array([balanced_loss(_probabilities(scores * each), classes) for each in _SURENESS])
+    least = losses.min()
+    return float(least), _SURENESS[np.argmax(losses <= least + _WORTH)]
 
 
 def _probabilities(scores: npt.NDArray[np.float32]) -> Probabilities:
