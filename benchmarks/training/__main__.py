@@ -18,6 +18,7 @@ from benchmarks.bulk.text import with_section
 from benchmarks.report.machine import machine, versions
 from benchmarks.training import sections
 from benchmarks.training.compare import Comparison
+from benchmarks.training.fine_tune import fine_tune
 from benchmarks.training.plot import plot
 from benchmarks.training.sections import Found
 from benchmarks.training.speed import PHOTOGRAPHS, speed
@@ -32,6 +33,7 @@ _TITLES: Final = {
     "food": "Food photographs",
     "emoji": "Emoji of two artists",
     "thousand": "A thousand classes",
+    "fine-tune": "The network trained further",
     "speed": "Time for 1,000 photographs",
 }
 _HEAD: Final = """# Retrain
@@ -66,6 +68,8 @@ def _options() -> argparse.Namespace:
 def _measured(name: str, options: argparse.Namespace) -> Found:
     if name == "speed":
         return Found(speed(options.photographs, options.rounds))
+    if name == "fine-tune":
+        return Found(fine_tune(options.cache))
     measure = _COMPARED.get(name, sections.thousand)
     return measure(options.cache)
 

