@@ -152,8 +152,13 @@ class HeadTrainer:
 
 def balanced_loss(probabilities: Matrix, classes: npt.NDArray[np.intp]) -> float:
     """The mean, over the classes that are there, of the mean -log p of each class's rows."""
+    return float(loss_terms(probabilities, classes).sum())
+
+
+def loss_terms(probabilities: Matrix, classes: npt.NDArray[np.intp]) -> npt.NDArray[np.float64]:
+    """What each row adds to the balanced loss."""
     right = probabilities[np.arange(len(classes)), classes]
     losses = -np.log(np.maximum(right.astype(np.float64), _LEAST_PROBABILITY))
     sizes = np.bincount(classes)
-    there = sizes > 0
-    return float((np.bincount(classes, weights=losses)[there] / sizes[there]).mean())
+    found: npt.NDArray[np.float64] = losses / sizes[classes] / np.count_nonzero(sizes)
+    return found

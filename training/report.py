@@ -120,7 +120,7 @@ def _facts(results: Results) -> Markup:
 
 
 def _other_note(tuning: FineTuning) -> str:
-    losses = f"loss on validation: {tuning.loss:.3f} with it, {tuning.head_loss:.3f} without"
+    losses = f"loss on validation: {tuning.losses.tuned:.3f} with it, {tuning.losses.head:.3f} without"
     if tuning.kept:
         return f"of them would be right without fine-tuning ({losses})"
     return f"of them would be right with the fine-tuned network, which was not kept ({losses})"

@@ -166,19 +166,38 @@ class Duplicates:
 
 
 @dataclass(frozen=True, slots=True)
+class TuningLosses:
+    """The losses on validation of a head that only training photographs have trained, and of a tuned network.
+
+    `doubt` is the standard error of their difference. One photograph alone has none.
+    """
+
+    head: float
+    tuned: float
+    doubt: float | None
+
+    @property
+    def better(self) -> bool:
+        """Whether the network is better by more than chance easily makes it.
+
+        Of two models the simpler one is taken where the losses differ by no more than a standard error
+        (Breiman et al., Classification and Regression Trees, 1984).
+        """
+        return self.doubt is not None and self.head - self.tuned > self.doubt
+
+
+@dataclass(frozen=True, slots=True)
 class FineTuning:
     """What training the network further has brought, in `epochs` epochs of which `best` was the best.
 
-    The losses are those on validation: of a head that only training photographs have trained, and after the
-    best epoch. `kept` says that the second is smaller, and so the model is the tuned one. The accuracies are
-    those on the test, which has no say in it: of the model with the head alone, and of the tuned one.
+    `kept` says that the model is the tuned one, since it is better on validation. The accuracies are those on
+    the test, which has no say in it: of the model with the head alone, and of the tuned one.
     """
 
     kept: bool
     epochs: int
     best: int
-    head_loss: float
-    loss: float
+    losses: TuningLosses
     head_accuracy: Share
     accuracy: Share
     seconds: float

@@ -72,8 +72,8 @@ def _accuracy(share: Share) -> str:
 
 
 def _fine_tuning(tuning: FineTuning) -> str:
-    losses = f"loss on validation {tuning.loss:.3f}, and {tuning.head_loss:.3f} by the head alone"
-    said = "kept" if tuning.kept else "no better, so the model has the head alone"
+    losses = f"loss on validation {tuning.losses.tuned:.3f}, and {tuning.losses.head:.3f} by the head alone"
+    said = "kept" if tuning.kept else "not clearly better, so the model has the head alone"
     return (
         f"{said}: {losses}; of the test {_part(tuning.accuracy)} are right, and "
         f"{_part(tuning.head_accuracy)} by the head alone; {tuning.seconds:.0f} s for "

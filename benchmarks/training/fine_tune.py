@@ -42,9 +42,9 @@ def fine_tune(cache: Path) -> list[str]:
             "are those of the training, for 8 epochs."
         ),
         "",
-        "| pictures | classes | loss on validation, head alone | tuned "
+        "| pictures | classes | loss on validation, head alone | tuned | standard error of the gain "
         "| right of the test, head alone | tuned | kept | s |",
-        "|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
         *rows,
     ]
 
@@ -55,12 +55,14 @@ def _row(pictures: _Set, folder: Path, cache: Path) -> str:
     done = subprocess.run([str(each) for each in command], check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
     tuning = found["fine_tuning"]
+    losses = tuning["losses"]
     before, after = tuning["head_accuracy"], tuning["accuracy"]
     cells = [
         f"{found['photos']['total']:,} {pictures.said}",
         len(found["classes"]),
-        f"{tuning['head_loss']:.3f}",
-        f"{tuning['loss']:.3f}",
+        f"{losses['head']:.3f}",
+        f"{losses['tuned']:.3f}",
+        "not known" if losses["doubt"] is None else f"{losses['doubt']:.3f}",
         f"{before['right']} of {before['total']}",
         f"{after['right']} of {after['total']}",
         "yes" if tuning["kept"] else "no",

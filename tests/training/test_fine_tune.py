@@ -141,7 +141,7 @@ def test_what_was_trained_is_what_is_served(monkeypatch: pytest.MonkeyPatch, tun
     figures = made.results.fine_tuning
     assert figures is not None
     assert figures.kept
-    assert figures.loss < figures.head_loss
+    assert figures.losses.tuned < figures.losses.head
     found, _ = _answers(made, tuning.photos)
     assert len(found) > 6
     assert found == pytest.approx(tuning.probabilities, abs=1e-4)
@@ -161,7 +161,7 @@ def test_what_is_no_better_is_not_kept(tuning: Tuning) -> None:
     figures = made.results.fine_tuning
     assert figures is not None
     assert not figures.kept
-    assert figures.loss > figures.head_loss
+    assert figures.losses.tuned > figures.losses.head
     assert made.results.evaluation.accuracy == figures.head_accuracy
     found, vectors = _answers(made, tuning.photos)
     assert np.abs(found - tuning.probabilities).max() > 0.1
@@ -183,7 +183,7 @@ def test_a_head_that_is_too_sure_is_softened(monkeypatch: pytest.MonkeyPatch, tu
     tuning.changed = lambda plan: replace(plan, learning_rate=0.0, epochs=1)
     figures = tuning.run().results.fine_tuning
     assert figures is not None
-    assert figures.loss < figures.head_loss * 0.8  # though nothing was trained
+    assert figures.losses.tuned < figures.losses.head * 0.8  # though nothing was trained
 
 
 def test_rates_grow_and_then_shrink_to_nothing() -> None:
@@ -200,11 +200,21 @@ def test_few_right_answers_make_it_no_surer_than_needed() -> None:
 
     classes = np.arange(30) % 3
     scores = 4 * np.eye(3, dtype=np.float32)[classes]
-    loss, sureness = judge(scores, classes)
-    assert loss < 1e-6
-    assert 1 < sureness < 2
-    _, unsure = judge(scores, np.roll(classes, 1))  # all of them wrong
-    assert unsure < 0.1
+    right = judge(scores, classes)
+    assert right.loss < 1e-6
+    assert 1 < right.sureness < 2
+    assert judge(scores, np.roll(classes, 1)).sureness < 0.1  # all of them wrong
+
+
+def test_the_doubt_of_a_gain_is_its_standard_error() -> None:
+    from tfleet.training.fine_tune.tuning import standard_error  # noqa: PLC0415 - imports Keras
+
+    chance = np.random.default_rng(0)
+    drawn = chance.exponential(0.01, (4000, 50))
+    assert np.mean([standard_error(each) for each in drawn]) == pytest.approx(
+        drawn.sum(axis=1).std(), rel=0.05
+    )
+    assert standard_error(drawn[0, :1]) is None
 
 
 def test_augmented_photographs_keep_their_form() -> None:
@@ -225,7 +235,8 @@ def test_a_child_trains(retrain: Callable[..., Retrained], photos: Path, network
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)["fine_tuning"]
     assert (said["epochs"], said["best"]) == (1, 1)
-    assert said["kept"] == (said["loss"] < said["head_loss"])
+    losses = said["losses"]
+    assert said["kept"] == (losses["head"] - losses["tuned"] > losses["doubt"])
 
 
 def test_ctrl_c_ends_the_child(forked: ForkedWorkers, photos: Path, network: Path, tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from tfleet.training.fine_tune.best_epoch import BestEpoch
 from tfleet.training.progress import TuningProgress, tuning_text
 from tfleet.training.report import report_page
 from tfleet.training.report_sections import percent
-from tfleet.training.results import FineTuning
+from tfleet.training.results import FineTuning, TuningLosses
 from tfleet.training.run import Retrained
 from tfleet.training.summary import summary_lines
 
-_KEPT = FineTuning(True, 7, 4, 1.5, 1.25, wilson(6, 10), wilson(7, 10), 83.0)
+_KEPT = FineTuning(True, 7, 4, TuningLosses(1.5, 1.25, 0.1), wilson(6, 10), wilson(7, 10), 83.0)
 
 
 def test_the_epoch_with_the_smallest_loss_counts() -> None:
@@ -31,7 +31,15 @@ def test_progress_says_the_epoch_and_the_time_left() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "verdict"), [(True, "kept: "), (False, "no better, so the model has the head alone: ")]
+    ("loss", "doubt", "better"),
+    [(0.8, 0.1, True), (0.95, 0.1, False), (1.2, 0.1, False), (0.1, None, False)],
+)
+def test_a_gain_that_chance_easily_makes_is_none(loss: float, doubt: float | None, better: bool) -> None:
+    assert TuningLosses(1.0, loss, doubt).better == better
+
+
+@pytest.mark.parametrize(
+    ("kept", "verdict"), [(True, "kept: "), (False, "not clearly better, so the model has the head alone: ")]
 )
 def test_the_summary_has_both_accuracies(kept: bool, verdict: str) -> None:
     results = replace(some_results(), fine_tuning=replace(_KEPT, kept=kept))

@@ -20,7 +20,7 @@ from tfleet.training.fine_tune.pixels import PixelReader, write_pixels
 from tfleet.training.fine_tune.process import run_child
 from tfleet.training.model_versions import new_version
 from tfleet.training.progress import TuningProgress
-from tfleet.training.results import FineTuning, Share, Split
+from tfleet.training.results import FineTuning, Share, Split, TuningLosses
 from tfleet.training.softmax_regression import LinearHead
 from tfleet.worker.image.geometry import Geometry, Scaling
 
@@ -45,15 +45,13 @@ _RGB: Final = 3
 class Tuned:
     """A network that was trained further: `constants` are the new values of nodes of its graph.
 
-    `probabilities` are float32[tests, classes]. `head_loss` is the loss on validation before the training,
-    `loss` that of the epoch `best` of `epochs`, which this is.
+    `probabilities` are float32[tests, classes]. It is the network of the epoch `best` of `epochs`.
     """
 
     head: LinearHead
     constants: Mapping[str, npt.NDArray[np.float32]]
     probabilities: npt.NDArray[np.float32]
-    head_loss: float
-    loss: float
+    losses: TuningLosses
     best: int
     epochs: int
     seconds: float
@@ -61,7 +59,7 @@ class Tuned:
     @property
     def better(self) -> bool:
         """Whether it does better on validation than the head alone."""
-        return self.loss < self.head_loss
+        return self.losses.better
 
     def figures(self, head_accuracy: Share, accuracy: Share) -> FineTuning:
         """With the accuracies on the test of the head alone and of this."""
@@ -69,8 +67,7 @@ class Tuned:
             self.better,
             self.epochs,
             self.best,
-            self.head_loss,
-            self.loss,
+            self.losses,
             head_accuracy,
             accuracy,
             self.seconds,
@@ -174,8 +171,7 @@ def _tuned(job: FineTuneJob, answer: Mapping[str, Any]) -> Tuned:
             if name.startswith(CONSTANT)
         },
         probabilities=arrays["probabilities"],
-        head_loss=answer["head_loss"],
-        loss=answer["loss"],
+        losses=TuningLosses(answer["head_loss"], answer["loss"], answer["doubt"]),
         best=answer["best"],
         epochs=answer["epochs"],
         seconds=answer["seconds"],

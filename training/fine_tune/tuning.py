@@ -21,7 +21,7 @@ from tfleet.training.fine_tune.best_epoch import BestEpoch
 from tfleet.training.fine_tune.job import CONSTANT, FineTuneJob
 from tfleet.training.fine_tune.layers import CONVOLUTION, DEPTHWISE, Layer, Layers, read_layers
 from tfleet.training.fine_tune.rebuild import keras_name, rebuild
-from tfleet.training.head import balanced_loss
+from tfleet.training.head import loss_terms
 from tfleet.training.softmax_regression import softmax
 from tfleet.worker.model.tensorflow import tf
 
@@ -64,6 +64,18 @@ class _Photos:
     pixels: npt.NDArray[np.uint8]
     classes: Rows
     scaling: Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """The smallest loss for any sureness, which is the sum of `terms`[photos], and the sureness to take."""
+
+    terms: npt.NDArray[np.float64]
+    sureness: np.float32
+
+    @property
+    def loss(self) -> float:
+        return float(self.terms.sum())
 
 
 def tune(job: FineTuneJob, report: Report) -> dict[str, Any]:
@@ -169,7 +181,7 @@ class _Tuner:
         sizes = np.bincount(self._photos.classes[train], minlength=1)
         # Each class counts alike, and a photograph is 1 on average.
         shares = len(train) / (np.count_nonzero(sizes) * np.maximum(sizes, 1)).astype(np.float32)
-        head_loss, _ = self._judge(validation)
+        of_head = of_best = self._judge(validation)
         self._soften(train)
         epochs = BestEpoch()
         best: list[npt.NDArray[Any]] = []
@@ -180,13 +192,20 @@ class _Tuner:
                 wanted = keras.utils.to_categorical(classes, self.model.output_shape[-1])
                 self.model.train_on_batch(self._augmented(rows), wanted, sample_weight=shares[classes])
                 report(epochs.epoch + 1, epochs.epoch * batches + done, self._epochs * batches)
-            loss, sureness = self._judge(validation)
-            if epochs.add(loss):
-                self.sureness = sureness
+            judged = self._judge(validation)
+            if epochs.add(judged.loss):
+                of_best = judged
                 best = [np.array(each.numpy()) for each in self.model.trainable_variables]
         for variable, values in zip(self.model.trainable_variables, best, strict=True):
             variable.assign(values)
-        return {"epochs": epochs.epoch, "best": epochs.best, "loss": epochs.loss, "head_loss": head_loss}
+        self.sureness = of_best.sureness
+        return {
+            "epochs": epochs.epoch,
+            "best": epochs.best,
+            "loss": epochs.loss,
+            "head_loss": of_head.loss,
+            "doubt": standard_error(of_head.terms - of_best.terms),
+        }
 
     def probabilities(self, rows: Rows) -> Probabilities:
         """float32[rows, classes]. Where the training has led to no numbers, 0."""
@@ -212,7 +231,7 @@ class _Tuner:
         pixels = augmented(self._photos.pixels[rows], self._chance, mirror=self._mirror)
         return self._photos.scaling(pixels)
 
-    def _judge(self, rows: Rows) -> tuple[float, np.float32]:
+    def _judge(self, rows: Rows) -> Validation:
         return judge(self._scores(rows), self._photos.classes[rows])
 
     def _scores(self, rows: Rows) -> npt.NDArray[np.float32]:
@@ -223,11 +242,19 @@ class _Tuner:
         return np.concatenate(parts) if parts else np.empty((0, self.model.output_shape[-1]), np.float32)
 
 
-def judge(scores: npt.NDArray[np.float32], classes: Rows) -> tuple[float, np.float32]:
-    """The smallest loss for any sureness, and the least sureness that is as good but for `_WORTH`."""
-    losses = np.array([balanced_loss(_probabilities(scores * each), classes) for each in _SURENESS])
-    least = losses.min()
-    return float(least), _SURENESS[np.argmax(losses <= least + _WORTH)]
+def judge(scores: npt.NDArray[np.float32], classes: Rows) -> Validation:
+    """Take the least sureness that is as good as the best one but for `_WORTH`."""
+    terms = np.array([loss_terms(_probabilities(scores * each), classes) for each in _SURENESS])
+    losses = terms.sum(axis=1)
+    best = int(losses.argmin())
+    return Validation(terms[best], _SURENESS[np.argmax(losses <= losses[best] + _WORTH)])
+
+
+def standard_error(gains: npt.NDArray[np.float64]) -> float | None:
+    """Of the sum of what each photograph gains. One photograph says nothing of it."""
+    if len(gains) < 2:  # noqa: PLR2004
+        return None
+    return float(np.sqrt(len(gains)) * gains.std(ddof=1))
 
 
 def _probabilities(scores: npt.NDArray[np.float32]) -> Probabilities:
